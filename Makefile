@@ -1,0 +1,46 @@
+# make demo    set-up, then the chain on the bundled data
+# make test    set-up, then every check and test (.ci/run)
+SHELL := /bin/bash
+SNAKEMAKE := .venv/bin/snakemake
+DEMO := --configfile config/demo/config.yaml --workflow-profile profiles/local
+
+# One thread a process: OpenMP threads of several processes fight for shared cores.
+export OMP_NUM_THREADS := 1
+
+.PHONY: setup demo test test-faults bench lock clean
+
+setup:
+	@envs/setup.sh
+
+demo: setup
+	@$(SNAKEMAKE) $(DEMO)
+	@echo "The report: $(CURDIR)/results/report/index.html"
+
+test: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/snakefmt --check Snakefile rules
+	.venv/bin/mypy
+	$(SNAKEMAKE) --lint --configfile config/demo/config.yaml
+	.venv/bin/python -m pytest -m "not faults"
+
+test-faults: setup
+	.venv/bin/python -m pytest -m faults
+
+bench: setup
+	.venv/bin/python tests/bench.py
+
+# The newest versions pyproject.toml allows, written down; torch stays at the version named there.
+lock:
+	rm -rf .venv-lock
+	python3 -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet "$$(grep -o 'torch==[0-9.]*' pyproject.toml)"
+	.venv-lock/bin/pip install --quiet ".[dev]"
+	{ head -n 1 envs/requirements.lock; .venv-lock/bin/pip freeze --exclude pip --exclude setuptools --exclude helixflow \
+	    | sed 's/+cpu//'; } > .requirements.lock
+	mv .requirements.lock envs/requirements.lock
+	rm -rf .venv-lock build scripts/*.egg-info
+
+# Results of the demo and caches; the set-up stays.
+clean:
+	rm -rf results work logs benchmarks .snakemake .mypy_cache .ruff_cache .pytest_cache .hypothesis

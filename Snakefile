@@ -1,0 +1,33 @@
+"""From accessions to molecular dynamics joined with protein language-model embeddings."""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, f"{workflow.basedir}/scripts")
+# Shell rules find the Python, and the tools beside it, that run Snakemake; a conda environment comes before them.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+# What is named on the command line stands alone; without it, the config that is there to be edited.
+if "samples" not in config:
+    configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/sequences.smk"
+include: "rules/buckets.smk"
+include: "rules/structures.smk"
+include: "rules/proteins.smk"
+include: "rules/embeddings.smk"
+include: "rules/trajectories.smk"
+include: "rules/links.smk"
+include: "rules/coanalysis.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    """The report, and with it everything it shows."""
+    default_target: True
+    input:
+        rules.report.input,

@@ -1,0 +1,44 @@
+"""The configuration, the sample sheet, and what is derived from them."""
+
+import re
+
+from helixflow.config import complete_config, read_schema
+from helixflow.errors import one_line
+from helixflow.samples import ACCESSIONS, DNA_KINDS, find_sheet, read_sheet, resolve
+
+with one_line():
+    config.update(complete_config(config, read_schema(f"{workflow.basedir}/config/schema.yaml")))
+    samples = read_sheet(find_sheet(config["samples"], ["", workflow.basedir]))
+
+
+def named(*kinds):
+    """Names of the samples of some kinds, ascending."""
+    return [name for name, sample in samples.items() if sample.kind in kinds]
+
+
+def any_of(names):
+    """A regular expression that matches these names alone."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def of_sample(field):
+    """A params function: this field of the sheet's row that the job's first wildcard names."""
+
+    def value(wildcards):
+        return getattr(samples[wildcards[0]], field)
+
+    return value
+
+
+dna = named(*DNA_KINDS)
+protein_files = named("proteins")
+structures = named("structure")
+replicas = [str(number) for number in range(1, config["trajectories"]["replicas"] + 1)]
+shards = [f"{number:03d}" for number in range(config["embeddings"]["shards"])]
+
+
+wildcard_constraints:
+    sample=any_of(samples),
+    structure=any_of(structures),
+    replica="[1-9][0-9]*",
+    shard="[0-9]{3}",

@@ -1,0 +1,322 @@
+"""Stage buckets: k-mers into buckets by hyperplane LSH, spectra, sketches, and groups of similar units.
+
+Bases are the complex numbers A = -1, T = +1, C = -i, G = +i of LSHVec (Shi & Chen, ACM BCB 2021), so
+that the complement is the negative. A bucket's bit j says on which side of hyperplane j a k-mer lies;
+the planes have random integer normals and go through the origin. Integer sums are exact, so a bucket
+depends neither on the order of the sum nor on the machine. The bucket of a k-mer is the smaller one of
+its two strands, so both strands give the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helixflow.errors import SourceError
+from helixflow.files import whole_file
+from helixflow.samples import DNA_KINDS
+from helixflow.tables import write_parquet
+
+log = logging.getLogger(__name__)
+
+#: Fills a sketch of fewer values; larger than every hash.
+EMPTY = np.uint32(0xFFFFFFFF)
+#: Above this share of buckets in use, unrelated units look alike.
+SATURATED = 0.25
+
+_GROUP_TYPES = {
+    "unit": "string",
+    "group": "int32",
+    "representative": "string",
+    "partition": "int32",
+    "residues": "int64",
+}
+_CHUNK = 4
+_WINDOWS = 1 << 16
+_SCALE = 1024
+_BREAK = 4
+_CODES = np.full(256, _BREAK, np.uint8)
+for _code, _letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu")):
+    _CODES[list(_letters)] = _code
+
+
+@dataclass(frozen=True)
+class BucketSettings:
+    """What decides the bucket of a k-mer, and the size of a sketch."""
+
+    k: int
+    bits: int
+    family: str
+    seed: int
+    sketch_size: int
+
+
+class Hyperplanes:
+    """Hyperplanes through the space of k-mers, for both strands at once.
+
+    Parameters
+    ----------
+    k : int
+        Length of a k-mer.
+    bits : int
+        Number of planes m.
+    seed : int
+        Seed of the normals.
+
+    Attributes
+    ----------
+    weights : (k, 4, m) int32
+        What base A, C, G, T at each position adds to the score of each plane.
+    """
+
+    def __init__(self, k: int, bits: int, seed: int) -> None:
+        self.k, self.bits = k, bits
+        normals = np.rint(np.random.default_rng(seed).normal(scale=_SCALE, size=(2, k, bits))).astype(
+            np.int32
+        )
+        real, imaginary = normals
+        self.weights = np.stack([-real, -imaginary, imaginary, real], axis=1)
+        reverse = self.weights[::-1, ::-1]
+        both = np.concatenate([self.weights, reverse], axis=2)
+        self._tables = [_chunk_table(both[start : start + _CHUNK]) for start in range(0, k, _CHUNK)]
+        self._powers = np.left_shift(np.uint32(1), np.arange(bits, dtype=np.uint32))
+
+    def buckets(self, letters: bytes) -> Iterator[NDArray[np.uint32]]:
+        """Give the buckets of the k-mers of a sequence, in order, in blocks of bounded size.
+
+        Parameters
+        ----------
+        letters : bytes
+            DNA; every k-mer with a letter other than A, C, G, T, U is left out.
+
+        Yields
+        ------
+        (n,) uint32
+        """
+        codes = _CODES[np.frombuffer(letters, np.uint8)]
+        for start in range(0, len(codes) - self.k + 1, _WINDOWS):
+            yield self._block(codes[start : start + _WINDOWS + self.k - 1])
+
+    def _block(self, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
+        n_window = len(codes) - self.k + 1
+        breaks = np.concatenate([[0], np.cumsum(codes == _BREAK)])
+        whole = np.flatnonzero(breaks[self.k :] == breaks[:n_window])
+        scores = np.zeros((len(whole), 2 * self.bits), np.int32)
+        bases = np.minimum(codes, 3).astype(np.int32)
+        for chunk, table in enumerate(self._tables):
+            width = min(_CHUNK, self.k - chunk * _CHUNK)
+            words = np.zeros(n_window, np.int32)
+            for offset in range(chunk * _CHUNK, chunk * _CHUNK + width):
+                words = words * 4 + bases[offset : offset + n_window]
+            scores += table[words[whole]]
+        sides = (scores > 0).reshape(len(whole), 2, self.bits)
+        strands = (sides * self._powers).sum(axis=2, dtype=np.uint32)
+        smaller: NDArray[np.uint32] = strands.min(axis=1)
+        return smaller
+
+
+def sketch(buckets: NDArray[np.integer[Any]], size: int) -> NDArray[np.uint32]:
+    """Return the smallest hashes of a set of buckets (a bottom sketch; Broder 1997).
+
+    Parameters
+    ----------
+    buckets : (n,) int
+        Distinct bucket ids.
+    size : int
+        Values kept.
+
+    Returns
+    -------
+    (size,) uint32
+        Ascending, filled up with `EMPTY`.
+    """
+    hashes = _mix(buckets.astype(np.uint32))
+    smallest = np.sort(hashes)[:size]
+    return np.concatenate([smallest, np.full(size - len(smallest), EMPTY)])
+
+
+def jaccard(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> float:
+    """Estimate the Jaccard index of two sets from their bottom sketches of one size.
+
+    The smallest values of the union of the sketches are a uniform sample of the union of the sets;
+    the estimate is the share of them that both sketches hold.
+    """
+    _, counts = np.unique(np.concatenate([a[a != EMPTY], b[b != EMPTY]]), return_counts=True)
+    counts = counts[: len(a)]
+    return float((counts == 2).mean()) if len(counts) else 0.0
+
+
+def hash_file(
+    fasta: str | os.PathLike[str], sample: str, kind: str, output: str, settings: BucketSettings
+) -> None:
+    """Write the bucket spectrum of a FASTA file and the sketch of each of its units.
+
+    Parameters
+    ----------
+    fasta : path
+        Normalised DNA.
+    sample, kind : str
+        A genome is one unit called `sample`; every record of a metagenome is one, ``sample/record``.
+    output : path
+        HDF5: ``/spectrum/bucket`` uint32 ascending, ``/spectrum/count`` uint64, ``/unit/name``,
+        ``/unit/residues`` int64, ``/unit/sketch`` (n_unit, s) uint32.
+    settings : BucketSettings
+    """
+    import dnaio
+
+    if kind not in DNA_KINDS:
+        raise SourceError(f"{fasta}: buckets need kind {' or '.join(DNA_KINDS)}, found {kind}")
+    planes = Hyperplanes(settings.k, settings.bits, settings.seed)
+    with dnaio.open(fasta) as records:
+        units = (
+            (f"{sample}/{record.id}" if kind == "metagenome" else sample, record.sequence)
+            for record in records
+        )
+        counts, names, residues, sketches = _count_units(planes, units, settings.sketch_size)
+    spectrum = np.flatnonzero(counts).astype(np.uint32)
+    if len(spectrum) > SATURATED * len(counts):
+        log.warning(
+            "%s: %d of %d buckets are in use, so unrelated units look alike; raise buckets/bits",
+            sample, len(spectrum), len(counts),
+        )  # fmt: skip
+    _write_buckets(output, settings, spectrum, counts[spectrum], names, residues, sketches)
+
+
+def group_files(
+    files: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str], min_jaccard: float
+) -> None:
+    """Write the groups of similar units over several files of buckets.
+
+    Parameters
+    ----------
+    files : iterable of path
+        Written by `hash_file`.
+    output : path
+        Parquet: unit, group, representative, partition (empty: no partitions are made), residues.
+    min_jaccard : float
+        See `group_units`.
+    """
+    import h5py
+
+    names: list[str] = []
+    residues: list[int] = []
+    sketches: list[NDArray[np.uint32]] = []
+    for path in files:
+        with h5py.File(path) as h5:
+            names += h5["/unit/name"].asstr()[:].tolist()
+            residues += h5["/unit/residues"][:].tolist()
+            sketches += list(h5["/unit/sketch"][:])
+    representatives = group_units(names, residues, sketches, min_jaccard)
+    groups = {name: number for number, name in enumerate(sorted(set(representatives)))}
+    rows = sorted(zip(names, representatives, residues, strict=True))
+    columns: dict[str, list[Any]] = {
+        "unit": [unit for unit, _, _ in rows],
+        "group": [groups[representative] for _, representative, _ in rows],
+        "representative": [representative for _, representative, _ in rows],
+        "partition": [None for _ in rows],
+        "residues": [count for _, _, count in rows],
+    }
+    write_parquet(output, columns, _GROUP_TYPES)
+
+
+def group_units(
+    names: Sequence[str], residues: Sequence[int], sketches: Sequence[NDArray[np.uint32]], min_jaccard: float
+) -> list[str]:
+    """Give each unit the representative of its group.
+
+    Units are taken longest first, then by name. Each joins the representative it is most similar to
+    if their estimated Jaccard index is at least `min_jaccard`, and is a representative itself otherwise.
+    The order of the arguments does not matter, and a unit that is added and is not longer than the
+    representatives leaves every other unit where it was.
+
+    Returns
+    -------
+    list of str
+        Names of the representatives, in the order of `names`.
+    """
+    chosen = [""] * len(names)
+    holders: dict[int, list[int]] = {}
+    for unit in sorted(range(len(names)), key=lambda index: (-residues[index], names[index])):
+        values = [int(value) for value in sketches[unit] if value != EMPTY]
+        near = {holder for value in values for holder in holders.get(value, ())}
+        similar = [(jaccard(sketches[unit], sketches[holder]), holder) for holder in near]
+        passing = [(-index, names[holder], holder) for index, holder in similar if index >= min_jaccard]
+        if passing:
+            chosen[unit] = names[min(passing)[2]]
+        else:
+            chosen[unit] = names[unit]
+            for value in values:
+                holders.setdefault(value, []).append(unit)
+    return chosen
+
+
+def _chunk_table(weights: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the sums (4^w, lanes) of every word over w positions, the first base most significant."""
+    table = np.zeros((1, weights.shape[2]), np.int32)
+    for position in weights:
+        table = (table[:, None, :] + position[None, :, :]).reshape(-1, weights.shape[2])
+    return table
+
+
+def _mix(values: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Hash 32-bit integers one to one (the finaliser of MurmurHash3, Appleby, public domain)."""
+    mixed = values.copy()
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        mixed ^= mixed >> np.uint32(shift)
+        mixed *= np.uint32(factor)
+    return mixed ^ (mixed >> np.uint32(16))
+
+
+def _count_units(
+    planes: Hyperplanes, units: Iterable[tuple[str, str]], size: int
+) -> tuple[NDArray[np.uint64], list[str], list[int], list[NDArray[np.uint32]]]:
+    """Count buckets over all records; sketch every unit, whose records follow one another."""
+    counts = np.zeros(1 << planes.bits, np.uint64)
+    names: list[str] = []
+    residues: list[int] = []
+    sketches: list[NDArray[np.uint32]] = []
+    for name, letters in units:
+        if not names or names[-1] != name:
+            names.append(name)
+            residues.append(0)
+            sketches.append(np.full(size, EMPTY))
+        residues[-1] += len(letters)
+        for block in planes.buckets(letters.encode()):
+            buckets, times = np.unique(block, return_counts=True)
+            counts[buckets] += times.astype(np.uint64)
+            sketches[-1] = _merge(sketches[-1], sketch(buckets, size))
+    return counts, names, residues, sketches
+
+
+def _merge(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return the sketch of the union of two sets from their sketches of one size."""
+    values = np.union1d(a, b)[: len(a)]
+    return np.concatenate([values, np.full(len(a) - len(values), EMPTY)])
+
+
+def _write_buckets(
+    output: str | os.PathLike[str],
+    settings: BucketSettings,
+    buckets: NDArray[np.uint32],
+    counts: NDArray[np.uint64],
+    names: list[str],
+    residues: list[int],
+    sketches: list[NDArray[np.uint32]],
+) -> None:
+    import h5py
+
+    with whole_file(output) as path, h5py.File(path, "w") as h5:
+        h5.attrs.update(
+            {"k": settings.k, "bits": settings.bits, "family": settings.family, "seed": settings.seed}
+        )
+        h5["/spectrum/bucket"] = buckets
+        h5["/spectrum/count"] = counts
+        h5["/unit/name"] = np.array(names, dtype=h5py.string_dtype())
+        h5["/unit/residues"] = np.array(residues, np.int64)
+        h5["/unit/sketch"] = np.array(sketches, np.uint32).reshape(len(names), settings.sketch_size)

@@ -1,0 +1,136 @@
+"""The configuration: filled with the schema's defaults, coerced to its types, and checked.
+
+``config/schema.yaml`` is the one place that knows the keys, their types, defaults and meaning.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from helixflow.errors import ConfigError
+
+Settings = dict[str, Any]
+
+
+def read_schema(path: str | os.PathLike[str]) -> Settings:
+    """Read the JSON schema of the configuration from YAML."""
+    schema: Settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    return schema
+
+
+def complete_config(config: Settings, schema: Settings) -> Settings:
+    """Check a configuration and give it whole, every key of the schema present.
+
+    Parameters
+    ----------
+    config : dict
+        What the user set, as Snakemake merged it from files and command line.
+    schema : dict
+        A JSON schema of objects and scalars, closed at every level.
+
+    Returns
+    -------
+    dict
+        New dictionary; `config` is not changed.
+
+    Raises
+    ------
+    ConfigError
+        With one line for the first key that is unknown, of a wrong type or out of range.
+    """
+    complete: Settings = _complete(config, schema)
+    errors = sorted(Draft202012Validator(schema).iter_errors(complete), key=lambda error: list(error.path))
+    if errors:
+        raise ConfigError(_explain(errors[0], schema))
+    return complete
+
+
+def leaves(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Give every value of a nested configuration with its key as ``section/key``."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}/")
+        else:
+            yield prefix + key, value
+
+
+def _complete(value: Any, schema: Settings) -> Any:
+    """Add missing defaults, and turn strings of the command line into the schema's type."""
+    if schema["type"] != "object":
+        return _coerce(value, schema["type"])
+    value = {} if value is None else value
+    if not isinstance(value, dict):
+        return value
+    complete = dict(value)
+    for key, below in schema["properties"].items():
+        if key in value:
+            complete[key] = _complete(value[key], below)
+        elif below["type"] == "object":
+            complete[key] = _complete({}, below)
+        elif "default" in below:
+            complete[key] = below["default"]
+    return complete
+
+
+def _coerce(value: Any, kind: str) -> Any:
+    """Read a number from a string, as nested values given by --config arrive; else leave it."""
+    if not isinstance(value, str) or kind not in ("integer", "number"):
+        return value
+    try:
+        return int(value) if kind == "integer" else float(value)
+    except ValueError:
+        return value
+
+
+def _explain(error: ValidationError, schema: Settings) -> str:
+    """Say in one line which key is wrong, what was expected and what was found."""
+    where = "/".join(str(part) for part in error.path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        unknown = next(str(key) for key in error.instance if key not in known)
+        key = f"{where}/{unknown}" if where else unknown
+        return f"config: unknown key '{key}'{_nearest(unknown, known, where, schema)}"
+    if error.validator == "required":
+        missing = error.message.split("'")[1]
+        return f"config: key '{missing}' is missing; {error.schema['properties'][missing]['description']}"
+    return f"config: '{where}' is {error.instance!r}, expected {_expected(error)}"
+
+
+def _nearest(unknown: str, known: list[str], where: str, schema: Settings) -> str:
+    """Name the key that was probably meant: the nearest here, or the same one elsewhere."""
+    near = difflib.get_close_matches(unknown, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{where + '/' if where else ''}{near[0]}'?"
+    paths = [
+        f"{section}/{key}"
+        for section, below in schema["properties"].items()
+        for key in below.get("properties", {})
+    ]
+    elsewhere = [path for path in paths if path.split("/")[1] == unknown]
+    if elsewhere:
+        return f"; did you mean '{elsewhere[0]}'?"
+    return f"; expected one of {', '.join(known)}"
+
+
+def _expected(error: ValidationError) -> str:
+    """Tell what the schema asks for in words."""
+    words = {
+        "type": "a value of type {}",
+        "enum": "one of {}",
+        "minimum": "at least {}",
+        "exclusiveMinimum": "more than {}",
+        "maximum": "at most {}",
+        "minLength": "a text of at least {} character",
+        "pattern": "a text that matches {}",
+    }
+    wanted = error.validator_value
+    listed = ", ".join(map(str, wanted)) if isinstance(wanted, list) else str(wanted)
+    return words.get(str(error.validator), f"{error.validator} {{}}").format(listed)

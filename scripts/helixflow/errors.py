@@ -1,0 +1,52 @@
+"""The errors a user can cause and mend, each told in one line.
+
+A message names the file, the record or line, what was expected and what was found, and what to do.
+Anything else that is raised in this package is a fault of the program.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class HelixflowError(Exception):
+    """Something the user can mend; its message is one complete line."""
+
+
+class ConfigError(HelixflowError):
+    """A key, a type or a value of the configuration is not allowed."""
+
+
+class SheetError(HelixflowError):
+    """A row of the sample sheet is wrong."""
+
+
+class SourceError(HelixflowError):
+    """A source could not be read or fetched, or is not what the sheet says it is."""
+
+
+class StructureError(HelixflowError):
+    """A structure cannot be simulated as it is."""
+
+
+class SimulationError(HelixflowError):
+    """A GROMACS run failed, or its result does not pass the checks."""
+
+
+class EmbeddingError(HelixflowError):
+    """A model, a store or an embedding URI is not usable."""
+
+
+class MismatchError(HelixflowError):
+    """Two results that describe the same molecule do not fit together."""
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """End the program with the one line of an error the user can mend, without a traceback."""
+    try:
+        yield
+    except HelixflowError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

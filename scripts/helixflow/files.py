@@ -1,0 +1,67 @@
+"""Files that are whole or not there: temporary names, renames and digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole_file(final: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `final` that takes its name when the block succeeds.
+
+    When the block raises, the temporary file is removed and what was under `final` before stays.
+    The temporary name keeps the suffix, since many writers choose their format by it.
+
+    Parameters
+    ----------
+    final : path
+        Name the file gets when it is whole; missing parent folders are made.
+
+    Yields
+    ------
+    Path
+        Where to write.
+    """
+    final = Path(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{os.getpid()}.{final.name}")
+    try:
+        yield temporary
+        temporary.replace(final)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def copy_whole(source: str | os.PathLike[str], final: str | os.PathLike[str]) -> None:
+    """Copy a file so that `final` is never half written."""
+    with whole_file(final) as path:
+        shutil.copyfile(source, path)
+
+
+def write_text(final: str | os.PathLike[str], text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with whole_file(final) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def write_json(final: str | os.PathLike[str], content: Any) -> None:
+    """Write JSON with keys in the order given, whole or not at all."""
+    write_text(final, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def file_digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
+    """Return the hexadecimal digest of a file's bytes."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()

@@ -1,0 +1,188 @@
+"""The sheet and the config: what is right is read, every mistake gives one line that names it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import DEMO, ROOT
+from helixflow.config import complete_config, read_schema
+from helixflow.errors import ConfigError, HelixflowError, SheetError
+from helixflow.samples import ACCESSIONS, find_sheet, read_sheet, resolve
+
+SCHEMA = read_schema(ROOT / "config" / "schema.yaml")
+HEADER = "sample\tkind\tsource\tchecksum\ttaxon\tgenetic_code\tchain\n"
+
+
+def sheet(folder: Path, *rows: str, header: str = HEADER) -> Path:
+    (folder / "x.fna").write_text(">a\nACGT\n")
+    path = folder / "samples.tsv"
+    path.write_text(header + "".join(f"{row}\n" for row in rows))
+    return path
+
+
+def test_demo_sheet_is_read_and_sorted():
+    samples = read_sheet(DEMO / "samples.tsv")
+    assert list(samples) == sorted(samples)
+    assert {sample.kind for sample in samples.values()} == {"genome", "proteins", "structure"}
+    assert samples["hiv1"].genetic_code == 1
+    assert samples["capsid_ctd"].path == DEMO / "1A8O.pdb"
+
+
+def test_order_and_comments_do_not_matter(tmp_path):
+    rows = ["b\tgenome\tx.fna", "# note", "", "a\tgenome\tx.fna\t\t\t4"]
+    forward = read_sheet(sheet(tmp_path, *rows))
+    assert list(forward.items()) == list(read_sheet(sheet(tmp_path, *reversed(rows))).items())
+    assert (forward["a"].genetic_code, forward["b"].genetic_code) == (4, 11)
+
+
+@pytest.mark.parametrize(
+    ("row", "found", "expected"),
+    [
+        ("../x\tgenome\tx.fna", "'../x'", "safe name"),
+        ("a b;rm\tgenome\tx.fna", "'a b;rm'", "safe name"),
+        ("-rf\tgenome\tx.fna", "'-rf'", "safe name"),
+        ("distinct\tgenome\tx.fna", "'distinct'", "expected another"),
+        ("a\tgenom\tx.fna", "'genom'", "genome, metagenome, proteins, structure"),
+        ("a\tgenome\tmissing.fna", "'missing.fna'", "missing.fna"),
+        ("a\tgenome\t", "empty", "a path"),
+        ("a\tstructure\tpdb:1A8", "'1A8'", "pdb:1A8O"),
+        ("a\tgenome\tncbi:NC-1", "'NC-1'", "ncbi:NC_001802.1"),
+        ("a\tproteins\tuniprot:P1", "'P1'", "uniprot:P12497"),
+        ("a\tgenome\tpdb:1A8O", "'pdb:1A8O'", "kind structure"),
+        ("a\tgenome\tftp://host/x.fna", "'ftp://host/x.fna'", "https:"),
+        ("a\tgenome\thttps:///x.fna", "'https:///x.fna'", "https://host/path"),
+        ("a\tgenome\tx.fna\tsha256:12", "'sha256:12'", "64 hex digits"),
+        ("a\tgenome\tx.fna\t\t\t7", "'7'", "11"),
+        ("a\tproteins\tx.fna\t\t\t11", "'11'", "none"),
+        ("a\tgenome\tx.fna\t\t\t\tA", "'A'", "none"),
+        ("a\tstructure\tx.fna\t\t\t\tA;B", "'A;B'", "A,B"),
+        ("a\tgenome\tx.fna\t\t\t\t\textra", "8 columns", "7"),
+    ],
+)
+def test_bad_row_names_line_found_and_expected(tmp_path, row, found, expected):
+    with pytest.raises(SheetError) as error:
+        read_sheet(sheet(tmp_path, "ok\tgenome\tx.fna", row))
+    message = str(error.value)
+    assert "samples.tsv line 3: " in message
+    assert found in message and expected in message and "\n" not in message
+
+
+def test_duplicate_names_both_lines(tmp_path):
+    with pytest.raises(SheetError, match=r"line 4: sample 'A' is already on line 2"):
+        read_sheet(sheet(tmp_path, "a\tgenome\tx.fna", "b\tgenome\tx.fna", "A\tgenome\tx.fna"))
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("sample\tkind\n", "column 'source' is missing"),
+        ("sample,kind,source\n", "unknown column 'sample,kind,source'"),
+        ("sample\tkind\tsource\tcheksum\n", "unknown column 'cheksum'"),
+        ("sample\tkind\tsource\tkind\n", "named twice"),
+        ("", "empty"),
+    ],
+)
+def test_bad_header(tmp_path, header, message):
+    with pytest.raises(SheetError, match=message):
+        read_sheet(sheet(tmp_path, header=header))
+
+
+def test_sheet_without_rows_and_without_text(tmp_path):
+    with pytest.raises(SheetError, match="no rows"):
+        read_sheet(sheet(tmp_path))
+    (tmp_path / "samples.tsv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SheetError, match="cannot be read as UTF-8"):
+        read_sheet(tmp_path / "samples.tsv")
+    with pytest.raises(SheetError, match=r"no file 'nowhere\.tsv'"):
+        find_sheet("nowhere.tsv", [tmp_path])
+
+
+@pytest.mark.parametrize("database", ACCESSIONS)
+def test_accessions_resolve_to_their_database(database):
+    accession = ACCESSIONS[database].example
+    url = resolve(accession, {database: "http://mirror/base/"})
+    assert url.startswith("http://mirror/base/")
+    assert accession.split(":")[1] in url
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"bucketz": {}}, "unknown key 'bucketz'; did you mean 'buckets'?"),
+        ({"buckets": {"bit": 3}}, "unknown key 'buckets/bit'; did you mean 'buckets/bits'?"),
+        ({"buckets": {"replicas": 3}}, "'buckets/replicas'; did you mean 'trajectories/replicas'?"),
+        ({"replicas": 3}, "unknown key 'replicas'; did you mean 'trajectories/replicas'?"),
+        ({"buckets": {"k": "many"}}, "'buckets/k' is 'many', expected a value of type integer"),
+        ({"buckets": {"k": 2.5}}, "'buckets/k' is 2.5, expected a value of type integer"),
+        ({"buckets": {"k": True}}, "'buckets/k' is True, expected a value of type integer"),
+        ({"buckets": {"k": 99}}, "'buckets/k' is 99, expected at most 63"),
+        ({"buckets": []}, "'buckets' is \\[\\], expected a value of type object"),
+        ({"proteins": {"units": "some"}}, "'proteins/units' is 'some', expected one of all, representatives"),
+        ({"trajectories": {"production_ns": 0}}, "'trajectories/production_ns' is 0, expected more than 0"),
+    ],
+)
+def test_bad_config_names_key_found_and_expected(config, message):
+    with pytest.raises(ConfigError, match=message):
+        complete_config({"samples": "x", **config}, SCHEMA)
+
+
+def test_missing_sheet_key():
+    with pytest.raises(ConfigError, match="key 'samples' is missing"):
+        complete_config({}, SCHEMA)
+
+
+def test_defaults_are_filled_and_command_line_strings_are_read_by_type():
+    config = {"samples": "x", "buckets": {"k": "21"}, "structures": {"salt_M": "0"}}
+    complete = complete_config(config, SCHEMA)
+    assert complete["buckets"]["k"] == 21
+    assert complete["structures"]["salt_M"] == 0.0
+    assert complete["buckets"]["bits"] == SCHEMA["properties"]["buckets"]["properties"]["bits"]["default"]
+
+
+def test_every_leaf_of_the_schema_says_what_it_is():
+    assert SCHEMA["additionalProperties"] is False
+    for name, section in SCHEMA["properties"].items():
+        if section["type"] == "object":
+            assert section["additionalProperties"] is False, name
+            for key, leaf in section["properties"].items():
+                assert leaf["description"] and "default" in leaf, f"{name}/{key}"
+
+
+@pytest.mark.parametrize(
+    ("config", "row", "message"),
+    [
+        ("buckets={kk: 3}", "", "ConfigError: config: unknown key 'buckets/kk'"),
+        ("buckets={k: 1000}", "", "ConfigError: config: 'buckets/k' is 1000, expected at most 63"),
+        ("samples=none.tsv", "", "SheetError: config: samples names no file 'none.tsv'"),
+        ("", "../x\tgenome\tx.fna", "line 2: sample '../x' is not a safe name"),
+        ("", "a b;rm\tgenome\tx.fna", "line 2: sample 'a b;rm' is not a safe name"),
+    ],
+)
+def test_snakemake_stops_with_one_line_before_any_job(tmp_path, config, row, message):
+    """The real command: the last line is the message, without a traceback, and nothing was made."""
+    path = sheet(tmp_path, row or "a\tgenome\tx.fna")
+    samples = [] if config.startswith("samples") else [f"samples={path}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path / "run",
+         "--cores", "1", "--workflow-profile", ROOT / "profiles/default",
+         "--config", *filter(None, [*samples, config])],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert message in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "results").exists()
+
+
+def test_errors_are_one_family():
+    assert all(issubclass(kind, HelixflowError) for kind in (ConfigError, SheetError))
+
+
+def test_sheet_of_a_moved_project_is_still_relative(tmp_path, monkeypatch):
+    """Paths stay relative to the working directory, so that moving a project repeats nothing."""
+    shutil.copy(sheet(tmp_path, "a\tgenome\tx.fna"), tmp_path / "s.tsv")
+    monkeypatch.chdir(tmp_path)
+    samples = read_sheet(find_sheet("s.tsv", ["", "/elsewhere"]))
+    assert samples["a"].path == Path("x.fna")
