@@ -1,4 +1,4 @@
-"""Stage buckets: k-mers into buckets by hyperplane LSH, spectra, sketches, and groups of similar units.
+"""K-mers into buckets by hyperplane LSH, and the spectrum of a file.
 
 Bases are the complex numbers A = -1, T = +1, C = -i, G = +i of LSHVec (Shi & Chen, ACM BCB 2021), so
 that the complement is the negative. A bucket's bit j says on which side of hyperplane j a k-mer lies;
@@ -11,32 +11,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from helixflow.buckets.sketches import EMPTY, merge, sketch
 from helixflow.errors import SourceError
 from helixflow.files import whole_file
 from helixflow.samples import DNA_KINDS
-from helixflow.tables import write_parquet
 
 log = logging.getLogger(__name__)
 
-#: Fills a sketch of fewer values; larger than every hash.
-EMPTY = np.uint32(0xFFFFFFFF)
 #: Above this share of buckets in use, unrelated units look alike.
 SATURATED = 0.25
 
-_GROUP_TYPES = {
-    "unit": "string",
-    "group": "int32",
-    "representative": "string",
-    "partition": "int32",
-    "residues": "int64",
-}
 _CHUNK = 4
 _WINDOWS = 1 << 16
 _SCALE = 1024
@@ -121,37 +111,6 @@ class Hyperplanes:
         return smaller
 
 
-def sketch(buckets: NDArray[np.integer[Any]], size: int) -> NDArray[np.uint32]:
-    """Return the smallest hashes of a set of buckets (a bottom sketch; Broder 1997).
-
-    Parameters
-    ----------
-    buckets : (n,) int
-        Distinct bucket ids.
-    size : int
-        Values kept.
-
-    Returns
-    -------
-    (size,) uint32
-        Ascending, filled up with `EMPTY`.
-    """
-    hashes = _mix(buckets.astype(np.uint32))
-    smallest = np.sort(hashes)[:size]
-    return np.concatenate([smallest, np.full(size - len(smallest), EMPTY)])
-
-
-def jaccard(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> float:
-    """Estimate the Jaccard index of two sets from their bottom sketches of one size.
-
-    The smallest values of the union of the sketches are a uniform sample of the union of the sets;
-    the estimate is the share of them that both sketches hold.
-    """
-    _, counts = np.unique(np.concatenate([a[a != EMPTY], b[b != EMPTY]]), return_counts=True)
-    counts = counts[: len(a)]
-    return float((counts == 2).mean()) if len(counts) else 0.0
-
-
 def hash_file(
     fasta: str | os.PathLike[str], sample: str, kind: str, output: str, settings: BucketSettings
 ) -> None:
@@ -188,89 +147,12 @@ def hash_file(
     _write_buckets(output, settings, spectrum, counts[spectrum], names, residues, sketches)
 
 
-def group_files(
-    files: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str], min_jaccard: float
-) -> None:
-    """Write the groups of similar units over several files of buckets.
-
-    Parameters
-    ----------
-    files : iterable of path
-        Written by `hash_file`.
-    output : path
-        Parquet: unit, group, representative, partition (empty: no partitions are made), residues.
-    min_jaccard : float
-        See `group_units`.
-    """
-    import h5py
-
-    names: list[str] = []
-    residues: list[int] = []
-    sketches: list[NDArray[np.uint32]] = []
-    for path in files:
-        with h5py.File(path) as h5:
-            names += h5["/unit/name"].asstr()[:].tolist()
-            residues += h5["/unit/residues"][:].tolist()
-            sketches += list(h5["/unit/sketch"][:])
-    representatives = group_units(names, residues, sketches, min_jaccard)
-    groups = {name: number for number, name in enumerate(sorted(set(representatives)))}
-    rows = sorted(zip(names, representatives, residues, strict=True))
-    columns: dict[str, list[Any]] = {
-        "unit": [unit for unit, _, _ in rows],
-        "group": [groups[representative] for _, representative, _ in rows],
-        "representative": [representative for _, representative, _ in rows],
-        "partition": [None for _ in rows],
-        "residues": [count for _, _, count in rows],
-    }
-    write_parquet(output, columns, _GROUP_TYPES)
-
-
-def group_units(
-    names: Sequence[str], residues: Sequence[int], sketches: Sequence[NDArray[np.uint32]], min_jaccard: float
-) -> list[str]:
-    """Give each unit the representative of its group.
-
-    Units are taken longest first, then by name. Each joins the representative it is most similar to
-    if their estimated Jaccard index is at least `min_jaccard`, and is a representative itself otherwise.
-    The order of the arguments does not matter, and a unit that is added and is not longer than the
-    representatives leaves every other unit where it was.
-
-    Returns
-    -------
-    list of str
-        Names of the representatives, in the order of `names`.
-    """
-    chosen = [""] * len(names)
-    holders: dict[int, list[int]] = {}
-    for unit in sorted(range(len(names)), key=lambda index: (-residues[index], names[index])):
-        values = [int(value) for value in sketches[unit] if value != EMPTY]
-        near = {holder for value in values for holder in holders.get(value, ())}
-        similar = [(jaccard(sketches[unit], sketches[holder]), holder) for holder in near]
-        passing = [(-index, names[holder], holder) for index, holder in similar if index >= min_jaccard]
-        if passing:
-            chosen[unit] = names[min(passing)[2]]
-        else:
-            chosen[unit] = names[unit]
-            for value in values:
-                holders.setdefault(value, []).append(unit)
-    return chosen
-
-
 def _chunk_table(weights: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the sums (4^w, lanes) of every word over w positions, the first base most significant."""
     table = np.zeros((1, weights.shape[2]), np.int32)
     for position in weights:
         table = (table[:, None, :] + position[None, :, :]).reshape(-1, weights.shape[2])
     return table
-
-
-def _mix(values: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Hash 32-bit integers one to one (the finaliser of MurmurHash3, Appleby, public domain)."""
-    mixed = values.copy()
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        mixed ^= mixed >> np.uint32(shift)
-        mixed *= np.uint32(factor)
-    return mixed ^ (mixed >> np.uint32(16))
 
 
 def _count_units(
@@ -290,14 +172,8 @@ def _count_units(
         for block in planes.buckets(letters.encode()):
             buckets, times = np.unique(block, return_counts=True)
             counts[buckets] += times.astype(np.uint64)
-            sketches[-1] = _merge(sketches[-1], sketch(buckets, size))
+            sketches[-1] = merge(sketches[-1], sketch(buckets, size))
     return counts, names, residues, sketches
-
-
-def _merge(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Return the sketch of the union of two sets from their sketches of one size."""
-    values = np.union1d(a, b)[: len(a)]
-    return np.concatenate([values, np.full(len(a) - len(values), EMPTY)])
 
 
 def _write_buckets(

@@ -1,0 +1,19 @@
+"""Stage buckets: k-mer spectra, sketches of units, and groups of similar units."""
+
+from __future__ import annotations
+
+from helixflow.buckets.groups import group_files, group_units
+from helixflow.buckets.kmers import SATURATED, BucketSettings, Hyperplanes, hash_file
+from helixflow.buckets.sketches import EMPTY, jaccard, sketch
+
+__all__ = [
+    "EMPTY",
+    "SATURATED",
+    "BucketSettings",
+    "Hyperplanes",
+    "group_files",
+    "group_units",
+    "hash_file",
+    "jaccard",
+    "sketch",
+]
