@@ -3,11 +3,13 @@
 import re
 
 from helixflow.config import complete_config, read_schema
+from helixflow.embeddings import check_settings
 from helixflow.errors import one_line
 from helixflow.samples import ACCESSIONS, DNA_KINDS, find_sheet, read_sheet, resolve
 
 with one_line():
     config.update(complete_config(config, read_schema(f"{workflow.basedir}/config/schema.yaml")))
+    check_settings(config["embeddings"])
     samples = read_sheet(find_sheet(config["samples"], ["", workflow.basedir]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,12 +32,20 @@ def whole_file(final: str | os.PathLike[str]) -> Iterator[Path]:
     """
     final = Path(final)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{os.getpid()}.{final.name}")
+    # Runs on several machines may write into one store, and a process id is of one machine.
+    temporary = final.with_name(f".{secrets.token_hex(6)}.{final.name}")
     try:
         yield temporary
+        _to_disk(temporary)
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Have a file's bytes on disk before its name says that it is whole, also when the machine then fails."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def copy_whole(source: str | os.PathLike[str], final: str | os.PathLike[str]) -> None:

@@ -1,0 +1,131 @@
+"""Embed every distinct protein once, one vector per residue, and keep the vectors in a store.
+
+Reads   results/proteins/distinct.fasta.gz         every distinct protein once
+        the model                                  from the hub or a local folder
+Writes  results/embeddings/model.json              what the model is exactly
+        results/embeddings/plan/{shard}.fasta      what the store lacks
+        results/embeddings/{shard}.parquet         what the job of the shard added to the store
+        results/embeddings/index.parquet           protein, length, URI
+        the store                                  grows, is never rewritten, may be shared by runs
+"""
+
+from helixflow.embeddings import model_files
+
+
+rule embeddings:
+    """Every distinct protein has its embedding."""
+    input:
+        "results/embeddings/index.parquet",
+    localrule: True
+
+
+rule make_untrained_model:
+    """Make a small model with random weights, only when it is the configured one."""
+    output:
+        config="results/embeddings/untrained_model/config.json",
+        vocabulary="results/embeddings/untrained_model/vocab.txt",
+        weights="results/embeddings/untrained_model/model.safetensors",
+    log:
+        "logs/make_untrained_model.log",
+    benchmark:
+        "benchmarks/make_untrained_model.tsv"
+    conda:
+        "../envs/embeddings.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        seed=lookup("embeddings/untrained_model_seed", within=config),
+    script:
+        "../scripts/make_untrained_model.py"
+
+
+rule describe_model:
+    """Find or fetch the model and check it, before anything that takes long."""
+    input:
+        files=model_files(config["embeddings"]["model"]),
+    output:
+        model="results/embeddings/model.json",
+    log:
+        "logs/describe_model.log",
+    benchmark:
+        "benchmarks/describe_model.tsv"
+    priority: 1
+    # Compute nodes of a cluster often have no way to the hub.
+    localrule: True
+    conda:
+        "../envs/embeddings.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        model=lookup("embeddings/model", within=config),
+        revision=lookup("embeddings/revision", within=config),
+    script:
+        "../scripts/describe_model.py"
+
+
+rule plan_shards:
+    """Share out the proteins that the store lacks."""
+    input:
+        proteins="results/proteins/distinct.fasta.gz",
+        model="results/embeddings/model.json",
+    output:
+        shards=collect("results/embeddings/plan/{shard}.fasta", shard=shards),
+    log:
+        "logs/plan_shards.log",
+    benchmark:
+        "benchmarks/plan_shards.tsv"
+    conda:
+        "../envs/embeddings.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        store=lookup("embeddings/store", within=config),
+    script:
+        "../scripts/plan_shards.py"
+
+
+rule embed_shard:
+    """Embed the proteins of one shard into the store."""
+    input:
+        proteins="results/embeddings/plan/{shard}.fasta",
+        model="results/embeddings/model.json",
+    output:
+        added="results/embeddings/{shard}.parquet",
+    log:
+        "logs/embed_shard/{shard}.log",
+    benchmark:
+        "benchmarks/embed_shard/{shard}.tsv"
+    conda:
+        "../envs/embeddings.yaml"
+    threads: lookup("embeddings/threads", within=config)
+    resources:
+        mem_mb=6000,
+        runtime=1440,
+    script:
+        "../scripts/embed_shard.py"
+
+
+rule index_embeddings:
+    """Say for every distinct protein which part of the store holds it."""
+    input:
+        proteins="results/proteins/distinct.fasta.gz",
+        model="results/embeddings/model.json",
+        added=collect("results/embeddings/{shard}.parquet", shard=shards),
+    output:
+        index="results/embeddings/index.parquet",
+    log:
+        "logs/index_embeddings.log",
+    benchmark:
+        "benchmarks/index_embeddings.tsv"
+    conda:
+        "../envs/embeddings.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        store=lookup("embeddings/store", within=config),
+    script:
+        "../scripts/index_embeddings.py"

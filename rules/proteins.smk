@@ -1,0 +1,119 @@
+"""Call genes, and collect every distinct protein of DNA, protein files and structures.
+
+Reads   results/sequences/{sample}.fasta.gz                 DNA, or proteins
+        results/structures/{structure}/residues.tsv         residues of the cleaned structure
+        results/buckets/groups.parquet                      where genes of representatives are taken alone
+Writes  results/proteins/{sample}.fasta.gz, .parquet, .json proteins of one row, where they are, counts
+        results/proteins/distinct.fasta.gz, .json           every distinct protein once, counts
+        results/proteins/occurrences.parquet                every place a protein was seen
+"""
+
+protein_sources = dna + protein_files + structures
+
+
+rule proteins:
+    """Every distinct protein is known."""
+    input:
+        "results/proteins/distinct.fasta.gz",
+        "results/proteins/occurrences.parquet",
+    localrule: True
+
+
+rule call_genes:
+    """Call the genes of one row of DNA."""
+    input:
+        dna="results/sequences/{sample}.fasta.gz",
+    output:
+        proteins="results/proteins/{sample}.fasta.gz",
+        occurrences="results/proteins/{sample}.parquet",
+        counts="results/proteins/{sample}.json",
+    log:
+        "logs/call_genes/{sample}.log",
+    benchmark:
+        "benchmarks/call_genes/{sample}.tsv"
+    wildcard_constraints:
+        sample=any_of(dna),
+    conda:
+        "../envs/proteins.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        kind=of_sample("kind"),
+        genetic_code=of_sample("genetic_code"),
+        meta_below_bp=lookup("proteins/meta_below_bp", within=config),
+        min_gene_bp=lookup("proteins/min_gene_bp", within=config),
+    script:
+        "../scripts/call_genes.py"
+
+
+rule read_protein_file:
+    """Take the proteins of one row that is a file of them."""
+    input:
+        source="results/sequences/{sample}.fasta.gz",
+    output:
+        proteins="results/proteins/{sample}.fasta.gz",
+        occurrences="results/proteins/{sample}.parquet",
+        counts="results/proteins/{sample}.json",
+    log:
+        "logs/read_protein_file/{sample}.log",
+    benchmark:
+        "benchmarks/read_protein_file/{sample}.tsv"
+    wildcard_constraints:
+        sample=any_of(protein_files),
+    conda:
+        "../envs/proteins.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    script:
+        "../scripts/read_protein_file.py"
+
+
+rule read_chains:
+    """Take the chains of one structure as proteins."""
+    input:
+        residues="results/structures/{structure}/residues.tsv",
+    output:
+        proteins="results/proteins/{structure}.fasta.gz",
+        occurrences="results/proteins/{structure}.parquet",
+        counts="results/proteins/{structure}.json",
+    log:
+        "logs/read_chains/{structure}.log",
+    benchmark:
+        "benchmarks/read_chains/{structure}.tsv"
+    conda:
+        "../envs/proteins.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/read_chains.py"
+
+
+rule collect_proteins:
+    """Put the proteins of all rows together, every distinct one once."""
+    input:
+        fastas=collect("results/proteins/{sample}.fasta.gz", sample=protein_sources),
+        tables=collect("results/proteins/{sample}.parquet", sample=protein_sources),
+        groups=branch(
+            lookup("proteins/units", within=config),
+            cases={"all": [], "representatives": "results/buckets/groups.parquet"},
+        ),
+    output:
+        proteins="results/proteins/distinct.fasta.gz",
+        occurrences="results/proteins/occurrences.parquet",
+        counts="results/proteins/distinct.json",
+    log:
+        "logs/collect_proteins.log",
+    benchmark:
+        "benchmarks/collect_proteins.tsv"
+    conda:
+        "../envs/proteins.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        units=lookup("proteins/units", within=config),
+    script:
+        "../scripts/collect_proteins.py"

@@ -1,0 +1,17 @@
+"""Rule call_genes: the DNA of one row in, the proteins its genes code for and where they lie out."""
+
+from helixflow.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from helixflow.files import write_json
+from helixflow.proteins import call_genes
+
+counts = call_genes(
+    snakemake.input.dna,
+    snakemake.output.proteins,
+    snakemake.output.occurrences,
+    sample=snakemake.wildcards.sample,
+    **snakemake.params,
+)
+write_json(snakemake.output.counts, counts)

@@ -1,0 +1,11 @@
+"""Embeddings of proteins: one vector per residue, computed once per distinct sequence and kept in a store.
+
+Whoever only reads embeddings needs `read_index` and `open_embedding`. The computing modules run
+with torch, transformers, numpy and h5py alone.
+"""
+
+from helixflow.embeddings.index import read_index
+from helixflow.embeddings.settings import check_settings, model_files
+from helixflow.embeddings.store import open_embedding
+
+__all__ = ["check_settings", "model_files", "open_embedding", "read_index"]

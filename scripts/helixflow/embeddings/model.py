@@ -1,0 +1,237 @@
+"""The language model: where it is, what it is exactly, and loading it.
+
+Two embeddings may be compared only if they come from the same weights, used in the same way. All of
+that goes into the model key, the name of the store's folder; where the model lies does not.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helixflow.embeddings.settings import CONFIG, VOCABULARY, WEIGHTS, find_files, is_folder
+from helixflow.embeddings.tokens import read_vocabulary
+from helixflow.errors import EmbeddingError
+from helixflow.files import file_digest, read_json, write_json
+from helixflow.proteins.names import RARE_LETTERS, sha512t24u
+
+if TYPE_CHECKING:
+    from transformers import BertModel
+
+log = logging.getLogger(__name__)
+
+#: Key of config.json whose text follows the model's embeddings everywhere.
+NOTE_KEY = "helixflow_note"
+
+# What decides a BERT's output besides its weights and vocabulary.
+_SHAPE = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "vocab_size",
+)
+_DETAILS = ("hidden_act", "layer_norm_eps", "type_vocab_size")
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """Everything about the model that its embeddings depend on, and where it lies.
+
+    revision: commit of the hub, empty for a local folder; note: what must be said of the model
+    wherever its embeddings are shown, empty for most; max_residues: most residues it has positions for.
+    """
+
+    model: str
+    revision: str
+    note: str
+    folder: str
+    weights: str
+    weights_sha256: str
+    hidden_size: int
+    max_residues: int
+    vocabulary: list[str]
+    shape: dict[str, Any]
+    layer: str = "last"
+    normalisation: str = f"upper case, {' '.join(RARE_LETTERS)} to X, [CLS] residues [SEP]"
+    compute_dtype: str = "float32"
+    storage_dtype: str = "float16"
+
+    @property
+    def key(self) -> str:
+        """Digest of all that decides the embeddings' values."""
+        apart = ("model", "revision", "note", "folder", "weights")
+        content = {name: value for name, value in asdict(self).items() if name not in apart}
+        return sha512t24u(json.dumps(content, sort_keys=True).encode())
+
+
+def describe_model(model: str, revision: str) -> ModelDescription:
+    """Find a model, fetch it from the hub where it is not local, and tell everything about it.
+
+    Parameters
+    ----------
+    model : str
+        Local folder, or ``owner/name`` of the hub.
+    revision : str
+        Commit of the hub's model; unused for a folder.
+
+    Raises
+    ------
+    EmbeddingError
+        When it cannot be fetched, is not a BERT, or its files do not fit together.
+    """
+    local = is_folder(model)
+    folder = Path(os.path.normpath(model)) if local else _fetch(model, revision)
+    _, _, weights = find_files(folder)
+    config = _read_config(folder / CONFIG)
+    vocabulary = read_vocabulary(folder / VOCABULARY)
+    if len(vocabulary) > config["vocab_size"]:
+        raise EmbeddingError(
+            f"{folder / VOCABULARY}: {len(vocabulary)} tokens, expected at most the "
+            f"{config['vocab_size']} of vocab_size in {CONFIG}"
+        )
+    _load_weights(folder, weights)
+    description = ModelDescription(
+        model=model,
+        revision="" if local else revision,
+        note=str(config.get(NOTE_KEY, "")),
+        folder=str(folder),
+        weights=weights,
+        weights_sha256=file_digest(folder / weights),
+        hidden_size=config["hidden_size"],
+        max_residues=config["max_position_embeddings"] - 2,
+        vocabulary=vocabulary,
+        shape={name: config.get(name) for name in (*_SHAPE, *_DETAILS)},
+    )
+    warn_of_note(description)
+    return description
+
+
+def warn_of_note(description: ModelDescription) -> None:
+    """Log what must be said of a model."""
+    if description.note:
+        log.warning("model %s: %s", description.model, description.note)
+
+
+def write_model(path: str | os.PathLike[str], description: ModelDescription) -> None:
+    """Write a description as JSON, with the model key."""
+    write_json(path, {"key": description.key, **asdict(description)})
+
+
+def read_model(path: str | os.PathLike[str]) -> ModelDescription:
+    """Read a description that `write_model` wrote."""
+    content = read_json(path)
+    del content["key"]
+    return ModelDescription(**content)
+
+
+def load_model(description: ModelDescription) -> BertModel:
+    """Load a described model for inference, in float32.
+
+    Raises
+    ------
+    EmbeddingError
+        When the weights are not those that were described.
+    """
+    weights = Path(description.folder, description.weights)
+    digest = file_digest(weights) if weights.is_file() else "no file"
+    if digest != description.weights_sha256:
+        raise EmbeddingError(
+            f"{weights}: expected the weights with sha256 {description.weights_sha256}, found {digest}; "
+            "run again with --forcerun describe_model"
+        )
+    return _load_weights(Path(description.folder), description.weights)
+
+
+def _fetch(model: str, revision: str) -> Path:
+    """Return the folder of the hub's cache that holds a model, downloading what is missing."""
+    try:
+        return _cached(model, revision) or _download(model, revision)
+    except OSError as error:
+        raise EmbeddingError(
+            f"embeddings/model: '{model}' at {revision} is not in the hub's cache and cannot be fetched "
+            f"({_first_line(error)}); connect once, or run `hf download {model} --revision {revision} "
+            "--local-dir FOLDER` elsewhere and set embeddings/model to that folder"
+        ) from None
+
+
+def _cached(model: str, revision: str) -> Path | None:
+    """Return the folder of a model that was fetched before, without asking the hub."""
+    from huggingface_hub import try_to_load_from_cache
+
+    names = (CONFIG, VOCABULARY, *WEIGHTS)
+    found = [try_to_load_from_cache(model, name, revision=revision) for name in names]
+    config, vocabulary, *weights = [isinstance(path, str) for path in found]
+    return Path(str(found[0])).parent if config and vocabulary and any(weights) else None
+
+
+def _download(model: str, revision: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    config = hf_hub_download(model, CONFIG, revision=revision)
+    hf_hub_download(model, VOCABULARY, revision=revision)
+    try:
+        hf_hub_download(model, WEIGHTS[0], revision=revision)
+    except RemoteEntryNotFoundError:
+        hf_hub_download(model, WEIGHTS[1], revision=revision)
+    return Path(config).parent
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """Read config.json and check that it is a BERT's."""
+    try:
+        config: dict[str, Any] = read_json(path)
+    except ValueError as error:
+        raise EmbeddingError(f"{path}: is not JSON ({error})") from None
+    kind = config.get("model_type", "bert")
+    positions = config.get("position_embedding_type", "absolute")
+    if (kind, positions) != ("bert", "absolute"):
+        raise EmbeddingError(
+            f"{path}: expected a model of type bert with absolute positions, "
+            f"found type {kind} with {positions} positions"
+        )
+    missing = [name for name in _SHAPE if not isinstance(config.get(name), int)]
+    if missing:
+        raise EmbeddingError(f"{path}: no number for '{missing[0]}', expected the configuration of a BERT")
+    return config
+
+
+def _load_weights(folder: Path, weights: str) -> BertModel:
+    """Load a model without running code of its files, and make sure that no weight is missing."""
+    from pickle import UnpicklingError
+
+    import torch
+    from safetensors import SafetensorError
+    from transformers import BertModel
+
+    try:
+        model, info = BertModel.from_pretrained(
+            folder,
+            add_pooling_layer=False,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=weights == WEIGHTS[0],
+            weights_only=True,
+            output_loading_info=True,
+        )
+    except (OSError, RuntimeError, ValueError, SafetensorError, UnpicklingError) as error:
+        raise EmbeddingError(
+            f"{folder / weights}: cannot be loaded as a BERT's weights ({_first_line(error)})"
+        ) from None
+    # transformers fills what is missing with random numbers and goes on.
+    if info["missing_keys"]:
+        raise EmbeddingError(
+            f"{folder / weights}: {len(info['missing_keys'])} weights of the model in {CONFIG} are missing, "
+            f"such as {min(info['missing_keys'])}"
+        )
+    return model.eval()

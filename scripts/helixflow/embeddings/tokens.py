@@ -1,0 +1,97 @@
+"""Letters to token ids, as ProtBERT's authors do it: ``[CLS]``, one token per residue, ``[SEP]``.
+
+The tokenizers of transformers turn every residue into ``[UNK]`` without an error when the sequence has
+no blanks between its letters, or when they are told to lower-case. A table of bytes cannot.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helixflow.errors import EmbeddingError
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+#: ProtBERT's vocabulary in the order of its ids.
+PROTBERT = (*SPECIAL, *"LAGVESIKRDTPNQFYMHCWXUBZO")
+#: The letters a normalised protein is written in.
+RESIDUES = "ACDEFGHIKLMNPQRSTVWXY"
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """Token id of every byte, -1 where it is no residue, and of the tokens around and behind a protein."""
+
+    of_byte: NDArray[np.int64]
+    start: int
+    end: int
+    padding: int
+
+
+def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
+    """Read a vocabulary, a token a line in the order of the ids.
+
+    Raises
+    ------
+    EmbeddingError
+        When a residue or a special token is missing, or a token is there twice.
+    """
+    tokens = Path(path).read_text(encoding="utf-8").splitlines()
+    missing = [token for token in (*SPECIAL, *RESIDUES) if token not in tokens]
+    if missing:
+        raise EmbeddingError(
+            f"{path}: no token {' '.join(missing)} (expected {' '.join(SPECIAL)} and an upper-case letter "
+            "per residue); set embeddings/model to a BERT of proteins"
+        )
+    repeated = [token for token in tokens if tokens.count(token) > 1]
+    if repeated:
+        raise EmbeddingError(f"{path}: token '{repeated[0]}' is there twice, expected every token once")
+    return tokens
+
+
+def token_table(vocabulary: Sequence[str]) -> TokenTable:
+    """Return the table of a vocabulary that `read_vocabulary` accepts."""
+    ids = {token: number for number, token in enumerate(vocabulary)}
+    of_byte = np.full(256, -1, np.int64)
+    for letter in RESIDUES:
+        of_byte[ord(letter)] = ids[letter]
+    return TokenTable(of_byte, ids["[CLS]"], ids["[SEP]"], ids["[PAD]"])
+
+
+def encode(sequences: Sequence[str], table: TokenTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the token ids of some proteins, padded to the longest.
+
+    Parameters
+    ----------
+    sequences : sequence of str
+        B normalised proteins.
+    table : TokenTable
+
+    Returns
+    -------
+    tokens : (B, T) int64
+        T is two more than the longest length; residue *i*, from 1, is column *i*.
+    mask : (B, T) int64
+        1 at tokens, 0 at padding.
+
+    Raises
+    ------
+    ValueError
+        For a letter that is not among `RESIDUES`.
+    """
+    tokens = np.full((len(sequences), max(map(len, sequences)) + 2), table.padding, np.int64)
+    mask = np.zeros_like(tokens)
+    for row, sequence in enumerate(sequences):
+        ids = table.of_byte[np.frombuffer(sequence.encode("latin-1"), np.uint8)]
+        if ids.min(initial=0) < 0:
+            raise ValueError(f"expected letters of {RESIDUES}, got {sorted(set(sequence) - set(RESIDUES))}")
+        tokens[row, 0] = table.start
+        tokens[row, 1 : len(ids) + 1] = ids
+        tokens[row, len(ids) + 1] = table.end
+        mask[row, : len(ids) + 2] = 1
+    return tokens, mask

@@ -1,0 +1,83 @@
+"""Proteins that are given as such: FASTA files and the chains of structures."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from helixflow.fasta import read_fasta
+from helixflow.proteins.names import RARE_LETTERS, normalise, protein_id
+from helixflow.proteins.occurrences import Occurrence, write_sample
+
+log = logging.getLogger(__name__)
+
+StrPath = str | os.PathLike[str]
+
+
+def read_protein_file(
+    source: StrPath, proteins: StrPath, occurrences: StrPath, *, sample: str
+) -> dict[str, Any]:
+    """Take the proteins of a FASTA file; outputs and result as of `call_genes`.
+
+    Raises
+    ------
+    SourceError
+        For a letter that is none, with record and position.
+    """
+    records = ((name, f"{source}: record '{name}'", sequence) for name, sequence in read_fasta(source))
+    return _take_proteins(records, proteins, occurrences, sample=sample, kind="proteins")
+
+
+def read_chains(residues: StrPath, proteins: StrPath, occurrences: StrPath, *, sample: str) -> dict[str, Any]:
+    """Take the chains of a cleaned structure, one protein each; outputs and result as of `call_genes`.
+
+    Parameters
+    ----------
+    residues : path
+        Tab-separated, with the columns chain and code (one letter), a row per residue.
+    """
+    chains: dict[str, str] = {}
+    with Path(residues).open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE):
+            chains[row["chain"]] = chains.get(row["chain"], "") + row["code"]
+    records = ((chain, f"{residues}: chain '{chain}'", sequence) for chain, sequence in chains.items())
+    return _take_proteins(records, proteins, occurrences, sample=sample, kind="structure")
+
+
+def _take_proteins(
+    records: Iterable[tuple[str, str, str]],
+    proteins: StrPath,
+    occurrences: StrPath,
+    *,
+    sample: str,
+    kind: str,
+) -> dict[str, Any]:
+    """Write records of name, place (for messages) and sequence that are proteins already."""
+    mapped: Counter[str] = Counter()
+    set_aside: list[dict[str, str]] = []
+
+    def found() -> Iterator[tuple[Occurrence, str]]:
+        for name, where, sequence in records:
+            protein = normalise(sequence, where)
+            mapped.update({letter: sequence.upper().count(letter) for letter in RARE_LETTERS})
+            if protein:
+                digest, end = protein_id(protein), len(protein)
+                yield Occurrence(digest, sample, sample, name, 1, end, 0, False, 0, name), protein
+            else:
+                set_aside.append({"record": name, "reason": "no residues"})
+                log.warning("%s set aside: no residues", where)
+
+    counts = write_sample(found(), proteins, occurrences)
+    return {
+        "sample": sample,
+        "kind": kind,
+        "records": counts["occurrences"] + len(set_aside),
+        "mapped_to_X": {letter: count for letter, count in mapped.items() if count},
+        "set_aside": set_aside,
+        **counts,
+    }
