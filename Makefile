@@ -28,7 +28,7 @@ test-faults: setup
 	.venv/bin/python -m pytest -m faults
 
 bench: setup
-	.venv/bin/python tests/bench.py
+	PYTHONPATH=scripts .venv/bin/python tests/bench.py
 
 # The newest versions pyproject.toml allows, written down; torch stays at the version named there.
 lock:

@@ -11,6 +11,7 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 
 # What is named on the command line stands alone; without it, the config that is there to be edited.
 if "samples" not in config:
+
     configfile: f"{workflow.basedir}/config/config.yaml"
 
 

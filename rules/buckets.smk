@@ -8,9 +8,9 @@ Writes  results/buckets/{sample}.h5           bucket spectrum, sketch of every u
 
 rule buckets:
     """Every unit has its buckets and its group."""
-    localrule: True
     input:
         "results/buckets/groups.parquet",
+    localrule: True
 
 
 rule hash_kmers:
@@ -19,12 +19,12 @@ rule hash_kmers:
         fasta="results/sequences/{sample}.fasta.gz",
     output:
         buckets="results/buckets/{sample}.h5",
-    wildcard_constraints:
-        sample=any_of(dna),
     log:
         "logs/hash_kmers/{sample}.log",
     benchmark:
         "benchmarks/hash_kmers/{sample}.tsv"
+    wildcard_constraints:
+        sample=any_of(dna),
     conda:
         "../envs/buckets.yaml"
     resources:

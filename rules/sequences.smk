@@ -22,9 +22,9 @@ def origin(wildcards):
 
 rule sequences:
     """Every source is there, verified and normalised."""
-    localrule: True
     input:
         collect("results/sequences/{sample}.json", sample=samples),
+    localrule: True
 
 
 rule fetch_sequence:

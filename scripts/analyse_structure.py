@@ -10,10 +10,11 @@ import os
 # The ranks are the parallelism; numpy's threads would only contend with them.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
+from mpi4py import MPI
+
 from helixflow.coanalysis.analysis import Request, analyse_structure
 from helixflow.coanalysis.parallel import one_line
 from helixflow.joblog import log_to_stderr
-from mpi4py import MPI
 
 parser = argparse.ArgumentParser()
 for name in ("residues", "links", "index", "output"):

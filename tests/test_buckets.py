@@ -6,6 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from Bio.Seq import Seq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from conftest import DEMO, ROOT
 from helixflow.buckets import (
     EMPTY,
@@ -18,8 +21,6 @@ from helixflow.buckets import (
     sketch,
 )
 from helixflow.config import read_schema
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 VALUE = {"A": -1, "T": 1, "C": -1j, "G": 1j}
 

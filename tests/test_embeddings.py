@@ -16,6 +16,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import BertModel, BertTokenizer
+
 from conftest import ROOT
 from helixflow.embeddings import check_settings, engine, model_files, open_embedding, read_index
 from helixflow.embeddings.engine import (
@@ -37,8 +40,6 @@ from helixflow.errors import ConfigError, EmbeddingError
 from helixflow.fasta import read_fasta, write_fasta
 from helixflow.proteins.names import normalise, protein_id
 from helixflow.tables import write_rows
-from safetensors.torch import load_file, save_file
-from transformers import BertModel, BertTokenizer
 
 HUB_MODEL, HUB_REVISION = "Rostlab/prot_bert", "7a894481acdc12202f0a415dd567f6cfdb698908"
 TOLERANCE = 2e-5

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from Bio import SeqIO
 from Bio.Seq import Seq
+
 from conftest import ROOT
 from helixflow.errors import MismatchError, SourceError
 from helixflow.fasta import read_fasta, write_fasta

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conftest import DEMO, ROOT
 from helixflow.config import complete_config, read_schema
 from helixflow.errors import ConfigError, HelixflowError, SheetError
@@ -164,12 +165,12 @@ def test_snakemake_stops_with_one_line_before_any_job(tmp_path, config, row, mes
     """The real command: the last line is the message, without a traceback, and nothing was made."""
     path = sheet(tmp_path, row or "a\tgenome\tx.fna")
     samples = [] if config.startswith("samples") else [f"samples={path}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path / "run",
-         "--cores", "1", "--workflow-profile", ROOT / "profiles/default",
-         "--config", *filter(None, [*samples, config])],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1"),
+        *("--directory", tmp_path / "run", "--workflow-profile", ROOT / "profiles/default"),
+        *("--config", *filter(None, [*samples, config])),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert message in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr

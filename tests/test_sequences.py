@@ -13,11 +13,12 @@ from pathlib import Path
 import pysam
 import pytest
 from Bio import SeqIO
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from conftest import DEMO
 from helixflow.errors import SourceError
 from helixflow.sequences import FetchSettings, fetch, write_sequences, write_structure
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 QUICK = FetchSettings(attempts=3, timeout_s=5, first_wait_s=0.01)
 

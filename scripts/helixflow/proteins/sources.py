@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from helixflow.fasta import read_fasta
 from helixflow.proteins.names import RARE_LETTERS, normalise, protein_id
 from helixflow.proteins.occurrences import Occurrence, write_sample
+from helixflow.structures.residues import read_residues, sequence_of, split_chains
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +38,12 @@ def read_chains(residues: StrPath, proteins: StrPath, occurrences: StrPath, *, s
     Parameters
     ----------
     residues : path
-        Tab-separated, with the columns chain and code (one letter), a row per residue.
+        ``residues.tsv`` of the structure.
     """
-    chains: dict[str, str] = {}
-    with Path(residues).open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE):
-            chains[row["chain"]] = chains.get(row["chain"], "") + row["code"]
-    records = ((chain, f"{residues}: chain '{chain}'", sequence) for chain, sequence in chains.items())
+    chains = split_chains(read_residues(residues))
+    records = (
+        (chain, f"{residues}: chain '{chain}'", sequence_of(members)) for chain, members in chains.items()
+    )
     return _take_proteins(records, proteins, occurrences, sample=sample, kind="structure")
 
 

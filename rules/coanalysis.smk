@@ -1,0 +1,51 @@
+"""Bring motion, contacts and embeddings of each structure together, all replicas at once, with MPI.
+
+Reads   results/structures/{structure}/residues.tsv                   the residues of the topology
+        results/trajectories/{structure}/{replica}/protein.{pdb,xtc}  the molecule and its frames
+        results/links/{structure}.tsv                                 the protein and row of each residue
+        results/embeddings/index.parquet                              the URI of each protein's embedding
+Writes  results/coanalysis/{structure}.h5                             per frame, residue, pair and replica
+"""
+
+
+rule coanalysis:
+    """Every structure has its co-analysis."""
+    input:
+        collect("results/coanalysis/{structure}.h5", structure=structures),
+    localrule: True
+
+
+rule analyse_structure:
+    """Analyse the replicas of one structure; the ranks share the frames."""
+    input:
+        program=f"{workflow.basedir}/scripts/analyse_structure.py",
+        residues="results/structures/{structure}/residues.tsv",
+        links="results/links/{structure}.tsv",
+        index="results/embeddings/index.parquet",
+        topologies=collect("results/trajectories/{{structure}}/{replica}/protein.pdb", replica=replicas),
+        trajectories=collect("results/trajectories/{{structure}}/{replica}/protein.xtc", replica=replicas),
+    output:
+        "results/coanalysis/{structure}.h5",
+    log:
+        "logs/analyse_structure/{structure}.log",
+    benchmark:
+        "benchmarks/analyse_structure/{structure}.tsv"
+    conda:
+        "../envs/coanalysis.yaml"
+    threads: lookup("coanalysis/ranks", within=config)
+    resources:
+        # A workstation's; profiles of clusters name the launcher of theirs.
+        mpi="mpirun --quiet --oversubscribe --allow-run-as-root --bind-to none",
+        tasks=lookup("coanalysis/ranks", within=config),
+        mem_mb=1000 + 500 * config["coanalysis"]["ranks"],
+        runtime=240,
+    params:
+        replicas=replicas,
+        cutoff_nm=lookup("coanalysis/cutoff_nm", within=config),
+        min_separation=lookup("coanalysis/min_separation", within=config),
+    shell:
+        "{resources.mpi} -n {resources.tasks} python -m mpi4py {input.program:q}"
+        " --residues {input.residues:q} --links {input.links:q} --index {input.index:q}"
+        " --topologies {input.topologies:q} --trajectories {input.trajectories:q} --replicas {params.replicas}"
+        " --cutoff-nm {params.cutoff_nm} --min-separation {params.min_separation}"
+        " --output {output:q} 2>&1 | tee {log:q}"

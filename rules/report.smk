@@ -1,0 +1,89 @@
+"""Count what became of every record, record what the run was made with, and show all of it on one page.
+
+Reads   what every stage wrote                    see stage_files
+Writes  results/provenance/run.json               versions, sheet, configuration, seeds, git commit
+        results/provenance/accounting.tsv         in = out + set aside, for every stage and item
+        results/report/index.html                 one page that needs nothing else
+"""
+
+from helixflow.provenance import sheet_rows
+
+# By the names of helixflow.report.StageFiles.
+stage_files = {
+    "sequences": collect("results/sequences/{sample}.json", sample=samples),
+    "fasta_indexes": collect("results/sequences/{sample}.fasta.gz.fai", sample=dna + protein_files),
+    "buckets": collect("results/buckets/{sample}.h5", sample=dna),
+    "groups": "results/buckets/groups.parquet",
+    "proteins": collect("results/proteins/{sample}.json", sample=samples),
+    "sample_occurrences": collect("results/proteins/{sample}.parquet", sample=samples),
+    "distinct": "results/proteins/distinct.json",
+    "occurrences": "results/proteins/occurrences.parquet",
+    "model": "results/embeddings/model.json",
+    "index": "results/embeddings/index.parquet",
+    "cleaning": collect("results/structures/{structure}/cleaning.json", structure=structures),
+    "clean": collect("results/structures/{structure}/clean.pdb", structure=structures),
+    "residues": collect("results/structures/{structure}/residues.tsv", structure=structures),
+    "setup": collect("results/structures/{structure}/setup.json", structure=structures),
+    "quality": collect(
+        "results/trajectories/{structure}/{replica}/quality.json", structure=structures, replica=replicas
+    ),
+    "energy": collect(
+        "results/trajectories/{structure}/{replica}/energy.tsv", structure=structures, replica=replicas
+    ),
+    "links": collect("results/links/{structure}.tsv", structure=structures),
+    "link_summaries": collect("results/links/{structure}.json", structure=structures),
+    "coanalysis": collect("results/coanalysis/{structure}.h5", structure=structures),
+}
+
+
+rule report:
+    """The page is there."""
+    input:
+        "results/report/index.html",
+    localrule: True
+
+
+rule record_run:
+    """Record what the run was made with, and see that no record was lost in silence."""
+    input:
+        **stage_files,
+    output:
+        run="results/provenance/run.json",
+        accounting="results/provenance/accounting.tsv",
+    log:
+        "logs/record_run.log",
+    benchmark:
+        "benchmarks/record_run.tsv"
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        sheet=sheet_rows(samples.values()),
+    script:
+        "../scripts/record_run.py"
+
+
+rule write_report:
+    """Show the run on one page."""
+    input:
+        **stage_files,
+        run="results/provenance/run.json",
+        accounting="results/provenance/accounting.tsv",
+    output:
+        page="results/report/index.html",
+    log:
+        "logs/write_report.log",
+    benchmark:
+        "benchmarks/write_report.tsv"
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        title=lookup("report/title", within=config),
+        max_length_trained=lookup("embeddings/max_length_trained", within=config),
+    script:
+        "../scripts/write_report.py"

@@ -1,0 +1,89 @@
+"""Minimise every system, then equilibrate and simulate its replicas and check each run.
+
+Reads   results/structures/{structure}/topol.top, solvated.gro, residues.tsv
+Writes  results/trajectories/{structure}/minimised.gro, minimised.json
+        results/trajectories/{structure}/{replica}/protein.xtc, protein.pdb   whole and centred, protein alone
+        results/trajectories/{structure}/{replica}/trajectory.xtc             all atoms, as simulated
+        results/trajectories/{structure}/{replica}/topology.tpr, final.gro    to look into it and to go on
+        results/trajectories/{structure}/{replica}/energy.edr, energy.tsv     energies of every frame
+        results/trajectories/{structure}/{replica}/quality.json               checks, seeds, program, speed
+"""
+
+from helixflow.trajectories.settings import check_lengths
+
+with one_line():
+    check_lengths(config["trajectories"])
+
+
+rule trajectories:
+    """Every replica of every structure is simulated and checked."""
+    input:
+        collect(
+            "results/trajectories/{structure}/{replica}/quality.json",
+            structure=structures,
+            replica=replicas,
+        ),
+    localrule: True
+
+
+rule minimise_system:
+    """Relax a solvated system, once for all its replicas."""
+    input:
+        topology="results/structures/{structure}/topol.top",
+        solvated="results/structures/{structure}/solvated.gro",
+    output:
+        minimised="results/trajectories/{structure}/minimised.gro",
+        report="results/trajectories/{structure}/minimised.json",
+    log:
+        "logs/minimise_system/{structure}.log",
+    benchmark:
+        "benchmarks/minimise_system/{structure}.tsv"
+    conda:
+        "../envs/trajectories.yaml"
+    threads: config["trajectories"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        minimise_steps=lookup("trajectories/minimise_steps", within=config),
+        minimise_force_kJ_mol_nm=lookup("trajectories/minimise_force_kJ_mol_nm", within=config),
+    script:
+        "../scripts/minimise_system.py"
+
+
+rule simulate_replica:
+    """Equilibrate and simulate one replica in a folder of work/, where a stopped run continues."""
+    input:
+        topology="results/structures/{structure}/topol.top",
+        minimised="results/trajectories/{structure}/minimised.gro",
+        residues="results/structures/{structure}/residues.tsv",
+    output:
+        protein="results/trajectories/{structure}/{replica}/protein.xtc",
+        protein_topology="results/trajectories/{structure}/{replica}/protein.pdb",
+        trajectory="results/trajectories/{structure}/{replica}/trajectory.xtc",
+        topology="results/trajectories/{structure}/{replica}/topology.tpr",
+        final="results/trajectories/{structure}/{replica}/final.gro",
+        energies="results/trajectories/{structure}/{replica}/energy.edr",
+        energy_table="results/trajectories/{structure}/{replica}/energy.tsv",
+        quality="results/trajectories/{structure}/{replica}/quality.json",
+    log:
+        "logs/simulate_replica/{structure}/{replica}.log",
+    benchmark:
+        "benchmarks/simulate_replica/{structure}/{replica}.tsv"
+    conda:
+        "../envs/trajectories.yaml"
+    threads: config["trajectories"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+    params:
+        seed=lookup("trajectories/seed", within=config),
+        temperature_K=lookup("trajectories/temperature_K", within=config),
+        pressure_bar=lookup("trajectories/pressure_bar", within=config),
+        timestep_fs=lookup("trajectories/timestep_fs", within=config),
+        nvt_ps=lookup("trajectories/nvt_ps", within=config),
+        npt_ps=lookup("trajectories/npt_ps", within=config),
+        production_ns=lookup("trajectories/production_ns", within=config),
+        frame_ps=lookup("trajectories/frame_ps", within=config),
+    script:
+        "../scripts/simulate_replica.py"

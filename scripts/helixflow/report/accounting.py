@@ -1,0 +1,212 @@
+"""What became of every record: in = out + set aside, for every stage and item, from what the stages wrote."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+
+from helixflow.errors import MismatchError
+from helixflow.files import read_json, write_text
+from helixflow.samples import DNA_KINDS
+
+StrPath = str | os.PathLike[str]
+
+HEADER = ("stage", "item", "records_in", "records_out", "set_aside", "reason")
+
+
+@dataclass(frozen=True)
+class StageFiles:
+    """What the stages wrote, as far as it is counted or shown.
+
+    Lists are empty where a stage had nothing to do. Lists of the same stage have the same order; files
+    of a structure are told apart by the name of their folder, or their own.
+    """
+
+    sequences: Sequence[str]
+    fasta_indexes: Sequence[str]
+    buckets: Sequence[str]
+    groups: str
+    proteins: Sequence[str]
+    sample_occurrences: Sequence[str]
+    distinct: str
+    occurrences: str
+    model: str
+    index: str
+    cleaning: Sequence[str]
+    clean: Sequence[str]
+    residues: Sequence[str]
+    setup: Sequence[str]
+    quality: Sequence[str]
+    energy: Sequence[str]
+    links: Sequence[str]
+    link_summaries: Sequence[str]
+    coanalysis: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The records of one item of a stage: how many came in, went out, and were set aside for which reason."""
+
+    stage: str
+    item: str
+    records_in: int
+    records_out: int
+    set_aside: Mapping[str, int] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[tuple[str, str, int, int, int, str]]:
+        """Give the rows of the table, in each of which in = out + set aside; they add up to the entry."""
+        (reason, count), *others = self.set_aside.items() or [("", 0)]
+        first_in = self.records_in - sum(count for _, count in others)
+        yield self.stage, self.item, first_in, self.records_out, count, reason
+        for reason, count in others:
+            yield self.stage, self.item, count, 0, count, reason
+
+
+def write_accounting(path: StrPath, files: StageFiles) -> None:
+    """Count the records of all stages and write the counts.
+
+    Parameters
+    ----------
+    path : path
+        Tab-separated, with the columns of `HEADER`; an item has a row for each reason, see `Entry.rows`.
+    files : StageFiles
+
+    Raises
+    ------
+    MismatchError
+        For the first item of which something was lost or came from nowhere.
+    """
+    entries = list(count_records(files))
+    for entry in entries:
+        check_entry(entry)
+    rows = [HEADER, *(row for entry in entries for row in entry.rows())]
+    write_text(path, "".join("\t".join(map(str, row)) + "\n" for row in rows))
+
+
+def check_entry(entry: Entry) -> None:
+    """See that in = out + set aside.
+
+    Raises
+    ------
+    MismatchError
+        Naming stage and item.
+    """
+    aside = sum(entry.set_aside.values())
+    if entry.records_in != entry.records_out + aside:
+        raise MismatchError(
+            f"accounting of stage {entry.stage}, {entry.item}: {entry.records_in} came in, expected the "
+            f"{entry.records_out} that went out and the {aside} set aside; make the stage's files again"
+        )
+
+
+def count_records(files: StageFiles) -> Iterator[Entry]:
+    """Count the records of every stage, in the order the data flow."""
+    yield from _count_sequences(files)
+    units = sum(map(_count_units, files.buckets))
+    yield Entry("buckets", "units", units, count_rows(files.groups))
+    yield from _count_proteins(files)
+    distinct = read_json(files.distinct)["distinct"]
+    yield Entry("embeddings", "distinct proteins", distinct, count_rows(files.index))
+    yield from _count_structures(files)
+    yield from _count_links(files)
+    yield from _count_frames(files)
+
+
+def _count_sequences(files: StageFiles) -> Iterator[Entry]:
+    indexes = {Path(path).name.removesuffix(".fasta.gz.fai"): path for path in files.fasta_indexes}
+    for source in map(read_json, files.sequences):
+        name, aside = source["sample"], _reasons(source["set_aside"])
+        records = source["records"] + sum(aside.values())
+        if name in indexes:
+            yield Entry("sequences", f"{name} records", records, count_lines(indexes[name]), aside)
+        else:
+            yield Entry("sequences", f"{name} atoms of model 1", records, source["records"], aside)
+
+
+def _count_units(path: StrPath) -> int:
+    with h5py.File(path) as h5:
+        return len(h5["unit/name"])
+
+
+def _count_proteins(files: StageFiles) -> Iterator[Entry]:
+    """Count genes or records of each sample, and what was taken of all of them."""
+    found = 0
+    for counts, table in zip(map(read_json, files.proteins), files.sample_occurrences, strict=True):
+        aside, rows = _reasons(counts["set_aside"]), count_rows(table)
+        # Of DNA, records are the contigs that genes were called on.
+        called = counts["kind"] in DNA_KINDS
+        records = counts["occurrences"] + sum(aside.values()) if called else counts["records"]
+        what = "genes" if called else "records"
+        yield Entry("proteins", f"{counts['sample']} {what}", records, rows, aside)
+        found += rows
+    aside = read_json(files.distinct)["set_aside"]
+    yield Entry("proteins", "occurrences", found, count_rows(files.occurrences), aside)
+
+
+def _count_structures(files: StageFiles) -> Iterator[Entry]:
+    for report, clean, residues in zip(files.cleaning, files.clean, files.residues, strict=True):
+        name, counts = Path(report).parent.name, read_json(report)
+        atoms, rows = count_lines(clean, "ATOM  "), count_lines(residues) - 1
+        yield Entry("structures", f"{name} atoms", counts["atoms_in"], atoms, counts["atoms_set_aside"])
+        aside = counts["residues_set_aside"]
+        yield Entry("structures", f"{name} residues", counts["residues_in"], rows, aside)
+
+
+def _count_frames(files: StageFiles) -> Iterator[Entry]:
+    """Count frames asked for and written, replica by replica, and those of the co-analysis."""
+    written: Counter[str] = Counter()
+    for path in files.quality:
+        quality, (name, replica) = read_json(path), replica_of(path)
+        item = f"{name} replica {replica} frames"
+        yield Entry("trajectories", item, quality["frames_expected"], quality["frames"])
+        written[name] += quality["frames"]
+    for path in files.coanalysis:
+        with h5py.File(path) as h5:
+            frames = len(h5["frame/time_ps"])
+        yield Entry("coanalysis", f"{Path(path).stem} frames", written[Path(path).stem], frames)
+
+
+def _count_links(files: StageFiles) -> Iterator[Entry]:
+    for path, residues in zip(files.links, files.residues, strict=True):
+        statuses = [row["status"] for row in read_table(path)]
+        unmatched = statuses.count("unmatched")
+        aside = {"no residue of the partner": unmatched} if unmatched else {}
+        matched = len(statuses) - unmatched
+        yield Entry("links", f"{Path(path).stem} residues", count_lines(residues) - 1, matched, aside)
+
+
+def read_table(path: StrPath) -> list[dict[str, str]]:
+    """Read the rows of a tab-separated table with a header line."""
+    with Path(path).open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def count_lines(path: StrPath, beginning: str = "") -> int:
+    """Count the lines of a text file that begin like this."""
+    with Path(path).open(encoding="utf-8") as stream:
+        return sum(line.startswith(beginning) for line in stream)
+
+
+def count_rows(path: StrPath) -> int:
+    """Count the rows of a Parquet file without reading them."""
+    import pyarrow.parquet as pq
+
+    rows: int = pq.read_metadata(path).num_rows
+    return rows
+
+
+def replica_of(path: StrPath) -> tuple[str, int]:
+    """Return the structure and the number of the replica whose folder a file is in."""
+    folder = Path(path).parent
+    return folder.parent.name, int(folder.name)
+
+
+def _reasons(set_aside: Iterable[Mapping[str, str]]) -> dict[str, int]:
+    """Count records set aside by their reason."""
+    return dict(Counter(record["reason"] for record in set_aside))

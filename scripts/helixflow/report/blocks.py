@@ -1,0 +1,115 @@
+"""What a page is made of: sections of text, tables and figures, and numbers put into words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+#: Rows of a table that are shown; the files have the others.
+MOST_ROWS = 200
+#: What stands where a file holds no number.
+MISSING = "not available"
+
+_KINDS = {"#": "number", ":": "code"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table; `mark` is ``good``, ``bad``, ``unsure`` or nothing, which the text says as well."""
+
+    text: str
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `columns` has each heading and its kind, `left_out` counts the rows that are not shown."""
+
+    caption: str
+    columns: Sequence[tuple[str, str]]
+    rows: Sequence[Sequence[Cell]]
+    left_out: int
+    note: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing, what it shows in words, and how to read it; a `wide` one has a row of its own."""
+
+    title: str
+    svg: str
+    alt: str
+    reading: str
+    wide: bool = False
+
+
+@dataclass
+class Section:
+    """A part of the page with a heading, and parts below it."""
+
+    anchor: str
+    title: str
+    blocks: list[str | Table | Figure] = field(default_factory=list)
+    parts: list[Section] = field(default_factory=list)
+
+
+def table(caption: str, headings: str, rows: Iterable[Sequence[Any]], note: str = "") -> Table:
+    """Make a table of any values, of which the first `MOST_ROWS` rows are shown.
+
+    Parameters
+    ----------
+    caption : str
+    headings : str
+        Of the columns, with ``|`` between them. One that ends with ``#`` is of numbers, one that ends
+        with ``:`` of digests or letters of a sequence.
+    rows : iterable of sequence
+        A value for each heading.
+    note : str
+        What a reader must know to understand it.
+    """
+    columns = [(name.strip(" #:"), _KINDS.get(name.strip()[-1:], "text")) for name in headings.split("|")]
+    cells = [[cell if isinstance(cell, Cell) else Cell(words(cell)) for cell in row] for row in rows]
+    return Table(caption, columns, cells[:MOST_ROWS], max(0, len(cells) - MOST_ROWS), note)
+
+
+def facts(caption: str, values: Mapping[str, Any]) -> Table:
+    """Make a table of names and values."""
+    return table(caption, "what | value", values.items())
+
+
+def words(value: Any) -> str:
+    """Put a value into words: whole numbers with thin spaces, others with four digits, lists with commas."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Sequence):
+        return ", ".join(map(words, value)) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{words(count)} {name}" for name, count in value.items()) or "none"
+    return number(value)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Write a number with so many significant digits, a whole or large one with all before the point."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if float(value).is_integer() or 10**digits <= abs(value) < 1e15:
+        grouped = f"{round(value):,}" if abs(value) >= 10_000 else str(round(value))
+        return grouped.replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "\N{MINUS SIGN}")
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    written = f"{mantissa} × 10^{int(exponent)}" if exponent else mantissa
+    return written.replace("-", "\N{MINUS SIGN}")
+
+
+def percent(part: float, whole: float) -> str:
+    """Write a share of a whole in per cent."""
+    share = 100 * part / whole if whole else math.nan
+    return f"{number(share, 3)} %" if math.isfinite(share) else MISSING
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count and its noun, as in "1 residue" and "70 residues"."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,157 @@
+"""Section on embeddings: what made them, and a map of the proteins."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from helixflow.report.blocks import Figure, Section, facts, percent, plural, table
+from helixflow.report.figures import COLOURS, scatter_map
+from helixflow.tables import read_rows
+
+Json = dict[str, Any]
+StrPath = str | os.PathLike[str]
+
+#: Proteins on the map. Ids are digests, so the first by id are a random sample.
+MOST_POINTS = 3000
+
+
+def embeddings_section(
+    model: Json, index: StrPath, long: Sequence[tuple[str, int]], trained: int, database: sqlite3.Connection
+) -> Section:
+    """Show what made the embeddings, and a map of the proteins.
+
+    Parameters
+    ----------
+    model : dict
+        Description of the model.
+    index : path
+        Where each protein's embedding is.
+    long : sequence of (str, int)
+        Id and length of the proteins that are longer than what the model was trained on.
+    trained : int
+        Residues up to which it was trained.
+    database
+        See `seen_proteins`.
+    """
+    section = Section("embeddings", "Embeddings")
+    section.blocks.append(
+        facts(
+            "Model",
+            {
+                "model": model["model"],
+                "revision": model["revision"] or "local folder",
+                "note": model["note"] or "none",
+                "sha256 of the weights": model["weights_sha256"],
+                "dimension": model["hidden_size"],
+                "layer": model["layer"],
+                "normalisation": model["normalisation"],
+                "computed in, stored in": f"{model['compute_dtype']}, {model['storage_dtype']}",
+                "key in the store": model["key"],
+            },
+        )
+    )
+    if long:
+        caption = f"Proteins of more than {trained} residues, embedded whole"
+        section.blocks.append(table(caption, "protein: | residues #", long))
+    section.blocks.append(_embedding_map(index, database))
+    return section
+
+
+def find_long(index: StrPath, trained: int) -> list[tuple[str, int]]:
+    """Return id and length of the proteins longer than this, longest first."""
+    rows = read_rows(index, ["protein", "length"])
+    long = ((protein, length) for protein, length in rows if length > trained)
+    return sorted(long, key=lambda row: (-row[1], row[0]))
+
+
+def _embedding_map(index: StrPath, database: sqlite3.Connection) -> Figure | str:
+    proteins, vectors = read_means(index, MOST_POINTS)
+    if len(proteins) < 3:
+        return f"No map is drawn of {plural(len(proteins), 'protein')}; it takes three."
+    points, explained = principal_components(vectors)
+    samples = _sample_of(proteins, database)
+    total = Counter(samples)
+    ranked = sorted(total, key=lambda sample: (-total[sample], sample))
+    own, others = ranked[: len(COLOURS)], set(ranked[len(COLOURS) :])
+    of_sample = np.array(samples)
+    groups = {sample: points[of_sample == sample] for sample in own}
+    if others:
+        groups[f"{len(others)} other samples"] = points[np.isin(of_sample, sorted(others))]
+    first, second = (percent(share, 1) for share in explained)
+    drawn = f" These are {MOST_POINTS} proteins drawn at random." if len(proteins) == MOST_POINTS else ""
+    return Figure(
+        "Map of the proteins",
+        scatter_map(groups, f"first component ({first} of the variance)", f"second component ({second})"),
+        f"Scatter plot of {len(proteins)} proteins on two principal components of their mean embeddings.",
+        "A point is a distinct protein, at the first two principal components of the proteins' mean vectors. "
+        f"They show {percent(sum(explained), 1)} of the variance: far points differ, near ones may.{drawn}",
+    )
+
+
+def read_means(index: StrPath, most: int) -> tuple[list[str], NDArray[np.float32]]:
+    """Read the mean vectors of the first proteins of an index.
+
+    Returns
+    -------
+    proteins : list of str
+        Ids, n of them.
+    means : (n, D) float32
+    """
+    rows = list(islice(read_rows(index, ["protein", "uri"]), most))
+    by_part: dict[str, list[str]] = {}
+    for protein, uri in rows:
+        by_part.setdefault(uri.rpartition("#")[0], []).append(protein)
+    means: dict[str, NDArray[np.float32]] = {}
+    for name, proteins in by_part.items():
+        with h5py.File(Path(index).parent / name, locking=False) as part:
+            wanted = np.searchsorted(part["protein"][:], np.array(proteins, "S35"))
+            means |= dict(zip(proteins, part["mean"][:][wanted], strict=True))
+    vectors = np.array([means[protein] for protein, _ in rows], np.float32)
+    return [protein for protein, _ in rows], vectors
+
+
+def principal_components(
+    vectors: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Project vectors on their first two principal components.
+
+    Parameters
+    ----------
+    vectors : (n, D)
+        n at least 2, D at least 2.
+
+    Returns
+    -------
+    points : (n, 2) float64
+        The largest weight of each component is positive, so that its sign does not depend on chance.
+    explained : (float, float)
+        Share of the variance; NaN where there is none.
+    """
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    _, sizes, weights = np.linalg.svd(centred, full_matrices=False)
+    largest = np.abs(weights[:2]).argmax(axis=1)
+    signs = np.sign(weights[[0, 1], largest])
+    with np.errstate(invalid="ignore"):
+        first, second = (sizes[:2] ** 2 / (sizes**2).sum()).tolist()
+    return centred @ (weights[:2] * signs[:, None]).T, (first, second)
+
+
+def _sample_of(proteins: Sequence[str], database: sqlite3.Connection) -> list[str]:
+    """Name the sample of each protein, or say that there are several."""
+    rows = database.execute(
+        "SELECT protein, CASE count(*) WHEN 1 THEN min(sample) ELSE 'several samples' END FROM seen "
+        "WHERE protein <= ? GROUP BY protein",
+        (max(proteins),),
+    )
+    samples: dict[str, str] = dict(rows)
+    return [samples[protein] for protein in proteins]

@@ -1,0 +1,162 @@
+"""What a reader must know before any number: the warnings at the top of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from helixflow.buckets import SATURATED
+from helixflow.report.blocks import number, percent, plural
+from helixflow.report.buckets import Spectrum
+from helixflow.report.overview import duration
+from helixflow.report.structures import Structure
+
+Json = dict[str, Any]
+
+#: Nanoseconds of production below which a trajectory is no sampling of what a protein does.
+SHORT_NS = 10
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A warning, and the section it is about."""
+
+    text: str
+    anchor: str
+
+
+def find_notices(
+    run: Json,
+    model: Json,
+    spectra: Iterable[Spectrum],
+    genes: Iterable[Json],
+    long: Sequence[tuple[str, int]],
+    trained: int,
+    structures: Sequence[Structure],
+    accounting: Iterable[Mapping[str, str]],
+) -> list[Notice]:
+    """Collect all warnings, the gravest first.
+
+    Parameters
+    ----------
+    run, model : dict
+        Provenance of the run, description of the model.
+    spectra : iterable of Spectrum
+    genes : iterable of dict
+        What each sample's job counted of its proteins.
+    long : sequence of (str, int)
+        Id and length of the proteins longer than the `trained` residues.
+    trained : int
+    structures : sequence of Structure
+    accounting : iterable of dict
+        Rows of the table.
+    """
+    return [
+        *_of_model(model, long, trained),
+        *(_of_sampling(run["config"]["trajectories"]) if structures else ()),
+        *_of_gates(structures),
+        *_of_saturation(spectra),
+        *_of_genetic_codes(run["samples"], genes),
+        *_of_set_aside(accounting),
+        *_of_simd(structures),
+    ]
+
+
+def _of_model(model: Json, long: Sequence[tuple[str, int]], trained: int) -> Iterator[Notice]:
+    if model["note"]:
+        yield Notice(
+            f"The embeddings are of the model {model['model']}: {model['note']}. What rests on them shows "
+            "that the workflow runs, and nothing about proteins.",
+            "embeddings",
+        )
+    if long:
+        yield Notice(
+            f"{plural(len(long), 'protein')} with more than the {number(trained)} residues that the model "
+            f"was trained on, the longest with {number(long[0][1])}; embedded whole all the same.",
+            "embeddings",
+        )
+
+
+def _of_sampling(settings: Json) -> Iterator[Notice]:
+    length = settings["production_ns"]
+    if length < SHORT_NS:
+        yield Notice(
+            f"Each trajectory is {duration(length)} long. Picoseconds are a smoke test, not sampling, and "
+            f"below {SHORT_NS} ns even fast motion is hardly sampled: take what follows on motion and "
+            "contacts as a sign that the workflow runs, not of what the protein does.",
+            "structures",
+        )
+    if settings["replicas"] < 2:
+        yield Notice(
+            "There is one replica of each structure, so nothing says how much of what it shows is chance.",
+            "structures",
+        )
+
+
+def _of_gates(structures: Iterable[Structure]) -> Iterator[Notice]:
+    found: dict[str, list[str]] = {"pass": [], "fail": [], "unknown": []}
+    for structure in structures:
+        for replica, quality in structure.quality.items():
+            for name, gate in quality["gates"].items():
+                found[gate["outcome"]].append(f"{structure.name} replica {replica} {name}")
+    if found["fail"]:
+        yield Notice(f"Quality checks that failed: {_listed(found['fail'])}.", "structures")
+    if found["unknown"]:
+        yield Notice(f"Quality checks whose outcome is unknown: {_listed(found['unknown'])}.", "structures")
+
+
+def _of_saturation(spectra: Iterable[Spectrum]) -> Iterator[Notice]:
+    full = [spectrum for spectrum in spectra if spectrum.share > SATURATED]
+    if full:
+        named = _listed([f"{spectrum.sample} ({percent(spectrum.share, 1)})" for spectrum in full])
+        yield Notice(
+            f"More than {percent(SATURATED, 1)} of all buckets are in use by {named}: unrelated units look "
+            "alike. Raise buckets/bits.",
+            "buckets",
+        )
+
+
+def _of_genetic_codes(samples: Iterable[Json], genes: Iterable[Json]) -> Iterator[Notice]:
+    """Tell of genomes too short to train a gene model, whose genes got another genetic code."""
+    asked = {sample["sample"]: str(sample["genetic_code"]) for sample in samples}
+    others = []
+    for counts in genes:
+        wanted = asked[counts["sample"]]
+        found = [code for code in counts.get("genetic_codes", ()) if code != wanted]
+        if counts["kind"] == "genome" and found:
+            others.append(f"{counts['sample']} ({', '.join(found)}, not {wanted})")
+    if others:
+        yield Notice(
+            f"Genes were called with another genetic code than the sheet's: {_listed(others)}. The "
+            "metagenomic gene models, which short genomes get, bring their own.",
+            "proteins",
+        )
+
+
+def _of_set_aside(accounting: Iterable[Mapping[str, str]]) -> Iterator[Notice]:
+    aside = [
+        f"{row['stage']}: {row['set_aside']} of {row['item']} ({row['reason']})"
+        for row in accounting
+        if row["set_aside"] != "0"
+    ]
+    if aside:
+        yield Notice(f"Set aside, with the reason: {_listed(aside, '; ')}.", "accounting")
+
+
+def _of_simd(structures: Iterable[Structure]) -> Iterator[Notice]:
+    runs = [quality["run"] for structure in structures for quality in structure.quality.values()]
+    pairs = {(run["simd"], run["simd_possible"]) for run in runs if run["simd"] and run["simd_possible"]}
+    for built, possible in sorted(pairs):
+        if built != possible:
+            yield Notice(
+                f"GROMACS ran with {built} instructions on a machine that has {possible}; one built for it "
+                "(gmx in the config) is faster.",
+                "structures",
+            )
+
+
+def _listed(names: Sequence[str], separator: str = ", ") -> str:
+    more = f"{separator}and {number(len(names) - _MOST_NAMED)} more" if len(names) > _MOST_NAMED else ""
+    return separator.join(names[:_MOST_NAMED]) + more

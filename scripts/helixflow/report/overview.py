@@ -1,0 +1,129 @@
+"""Sections on the run as a whole: its samples, what became of every record, versions and configuration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from helixflow.config import leaves
+from helixflow.report.blocks import Cell, Section, facts, number, plural, table
+
+Json = dict[str, Any]
+
+_NOUNS = {
+    "genome": "genome",
+    "metagenome": "metagenome",
+    "proteins": "protein file",
+    "structure": "structure",
+}
+
+
+def summarise(run: Json, distinct: int, structures: int) -> str:
+    """Say in one line what the run was about."""
+    kinds = Counter(sample["kind"] for sample in run["samples"])
+    counted = ", ".join(plural(kinds[kind], noun) for kind, noun in _NOUNS.items() if kinds[kind])
+    simulated = "no structure simulated"
+    if structures:
+        settings = run["config"]["trajectories"]
+        each = f"{plural(settings['replicas'], 'replica')} of {duration(settings['production_ns'])}"
+        simulated = f"{plural(structures, 'structure')} simulated, {each}"
+    return f"{counted}; {plural(distinct, 'distinct protein')} embedded; {simulated}."
+
+
+def duration(nanoseconds: float) -> str:
+    """Write a length of time, in ps where it is below one nanosecond."""
+    return f"{number(nanoseconds)} ns" if nanoseconds >= 1 else f"{number(round(nanoseconds * 1000, 6))} ps"
+
+
+def samples_section(sources: Sequence[Json], run: Json) -> Section:
+    """Show every row of the sheet and the file it stands for."""
+    taxa = {sample["sample"]: sample["taxon"] for sample in run["samples"]}
+    rows = [
+        (
+            source["sample"],
+            source["kind"],
+            taxa[source["sample"]],
+            source["source"],
+            source["format"],
+            source["records"],
+            source["residues"],
+            source["sha256"][:8],
+            source["date"][:10],
+        )
+        for source in sources
+    ]
+    section = Section("samples", "Samples")
+    section.blocks.append(
+        table(
+            "Rows of the sheet",
+            "sample | kind | taxon | source | format | records # | residues # | sha256: | read on",
+            rows,
+            "Records and residues are those that were kept; of a structure, atoms and residues of its first "
+            "model. Of the sha256 of each file as it was read, the first 8 digits are shown.",
+        )
+    )
+    changes = [
+        (source["sample"], change, count)
+        for source in sources
+        for change, count in source["normalised"].items()
+    ]
+    if changes:
+        section.blocks.append(
+            table(
+                "What was changed to bring sequences into one form",
+                "sample | change | letters or records #",
+                changes,
+            )
+        )
+    return section
+
+
+def accounting_section(rows: Sequence[Mapping[str, str]]) -> Section:
+    """Show that nothing was lost in silence."""
+    cells = [
+        (
+            row["stage"],
+            row["item"],
+            int(row["records_in"]),
+            int(row["records_out"]),
+            Cell(number(int(row["set_aside"])), "unsure") if row["set_aside"] != "0" else 0,
+            row["reason"],
+        )
+        for row in rows
+    ]
+    return Section(
+        "accounting",
+        "Accounting",
+        [
+            "What came in is what went out and what was set aside, item by item; a run of which this is not "
+            "true ends with an error. An item with several reasons has a row for each; together they are the item.",
+            table("Records", "stage | item | in # | out # | set aside # | reason", cells),
+        ],
+    )
+
+
+def provenance_section(run: Json) -> Section:
+    """Show versions, seeds and the configuration."""
+    git = run["git"]
+    changes = {True: "with changes that are not committed", False: "unchanged"}.get(git["dirty"], "")
+    versions = {
+        "helixflow": run["helixflow"],
+        "commit of the workflow": " ".join(filter(None, (git["commit"], changes))),
+        "Python": run["python"],
+        "Snakemake": run["snakemake"],
+        "GROMACS": run["gmx"]["versions"],
+        "GROMACS program": run["gmx"]["program"],
+        **run["libraries"],
+    }
+    return Section(
+        "provenance",
+        "Versions, seeds and configuration",
+        [
+            "The libraries are those of this page's Python; quality.json and the store of embeddings name "
+            "those they were made with. What each job took is in benchmarks, what it said in logs.",
+            facts("Versions", versions),
+            facts("Seeds", {key: str(seed) for key, seed in run["seeds"].items()}),
+            facts("Configuration, complete", {key: str(value) for key, value in leaves(run["config"])}),
+        ],
+    )

@@ -1,0 +1,139 @@
+"""The page: sections made from what the stages wrote, in one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from helixflow.files import read_json, write_text
+from helixflow.report.accounting import StageFiles, read_table
+from helixflow.report.blocks import Figure, Section, Table
+from helixflow.report.buckets import buckets_section, read_spectrum
+from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
+from helixflow.report.embeddings import embeddings_section, find_long
+from helixflow.report.figures import MOST_POINTS
+from helixflow.report.links import links_part
+from helixflow.report.notices import Notice, find_notices
+from helixflow.report.overview import accounting_section, provenance_section, samples_section, summarise
+from helixflow.report.proteins import (
+    count_lengths,
+    proteins_section,
+    seen_proteins,
+)
+from helixflow.report.structures import (
+    Structure,
+    cleaning_part,
+    read_structures,
+    setup_part,
+    simulation_part,
+    structures_table,
+)
+
+#: Structures that get figures, and those that get a section, so that the page stays below 10 MB.
+MOST_FIGURED, MOST_SHOWN = 10, 100
+_TEMPLATE = "page.html.jinja"
+
+
+def write_report(
+    files: StageFiles,
+    run_file: str | os.PathLike[str],
+    accounting_file: str | os.PathLike[str],
+    page: str | os.PathLike[str],
+    *,
+    title: str,
+    max_length_trained: int,
+) -> None:
+    """Write the report of a run.
+
+    Parameters
+    ----------
+    files : StageFiles
+        What is shown.
+    run_file, accounting_file : path
+        Provenance of the run, and what became of every record.
+    page : path
+        HTML, whole in itself.
+    title : str
+        Headline.
+    max_length_trained : int
+        Residues up to which the model was trained.
+    """
+    run, accounting, model = read_json(run_file), read_table(accounting_file), read_json(files.model)
+    spectra = [read_spectrum(path) for path in files.buckets]
+    genes, distinct = [read_json(path) for path in files.proteins], read_json(files.distinct)
+    structures, long = read_structures(files), find_long(files.index, max_length_trained)
+    with seen_proteins(files.occurrences) as seen:
+        sections = [
+            samples_section([read_json(path) for path in files.sequences], run),
+            accounting_section(accounting),
+            buckets_section(spectra, files.buckets, files.groups),
+            proteins_section(genes, distinct, count_lengths(files.index), seen),
+            embeddings_section(model, files.index, long, max_length_trained, seen),
+            structures_section(structures),
+            provenance_section(run),
+        ]
+    notices = find_notices(run, model, spectra, genes, long, max_length_trained, structures, accounting)
+    summary = summarise(run, distinct["distinct"], len(structures))
+    write_text(page, render(title, summary, notices, sections))
+
+
+def structures_section(structures: Sequence[Structure]) -> Section:
+    """Show every structure, the first ones with figures."""
+    section = Section("structures", "Structures")
+    if not structures:
+        section.blocks.append("Nothing to do: the sheet has no structure.")
+        return section
+    section.blocks += [
+        f"Curves show {MOST_POINTS} values at most, evenly spaced, of {MOST_DRAWN} replicas at most.",
+        structures_table(structures),
+    ]
+    if len(structures) > MOST_FIGURED:
+        section.blocks.append(
+            f"The first {MOST_FIGURED} structures have figures and the first {MOST_SHOWN} sections; what the "
+            "others would show is in results/structures, trajectories, links and coanalysis."
+        )
+    for rank, structure in enumerate(structures[:MOST_SHOWN]):
+        figured = rank < MOST_FIGURED
+        parts = [
+            cleaning_part(structure),
+            setup_part(structure),
+            simulation_part(structure, figured),
+            links_part(structure.name, structure.link_summary["chains"], structure.links),
+            *coanalysis_parts(structure.name, structure.coanalysis, figured),
+        ]
+        section.parts.append(Section(f"structure-{structure.name}", structure.name, parts=parts))
+    return section
+
+
+def render(title: str, summary: str, notices: Sequence[Notice], sections: Sequence[Section]) -> str:
+    """Put a page together; whatever is not part of the template is shown as text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = _data_uri
+    environment.tests |= {"table": _is(Table), "figure": _is(Figure)}
+    return environment.get_template(_TEMPLATE).render(
+        title=title,
+        summary=summary,
+        notices=notices,
+        sections=sections,
+        titles={section.anchor: section.title for section in sections},
+    )
+
+
+def _is(kind: type) -> Any:
+    return lambda value: isinstance(value, kind)
+
+
+def _data_uri(svg: str) -> str:
+    """Put a drawing into an image's address: as an image it can neither run a program nor load anything."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")

@@ -1,0 +1,254 @@
+"""Benchmarks: CPU time and memory beside a named peer that does the same work in the same run.
+
+    make bench
+
+The machine's speed drops out of a ratio; absolute rates hold for this machine alone. Every piece of
+work runs in a process of its own, on one thread; its CPU seconds and peak memory are those that the
+operating system counted.
+"""
+
+import math
+import os
+import platform
+import random
+import resource
+import tempfile
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import numpy as np
+
+from conftest import ROOT
+from helixflow.buckets import BucketSettings, Hyperplanes, hash_file
+
+K, BITS = 31, 20
+
+
+def cost(work: Callable[..., None], *arguments: object) -> tuple[float, float]:
+    """CPU seconds and peak memory in MB of a piece of work; imports and set-up are inside."""
+    context = get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+
+    def run() -> None:
+        before = os.times()
+        work(*arguments)
+        after = os.times()
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        sender.send((after.user - before.user + after.system - before.system, used.ru_maxrss / 1024))
+
+    process = context.Process(target=run)
+    process.start()
+    result = receiver.recv()
+    process.join()
+    return result
+
+
+def show(title: str, unit: str, rows: list[tuple[str, float, tuple[float, float]]]) -> None:
+    """Print a table: rate of every way, its ratio to the last row's, the peer, and its peak memory."""
+    print(f"\n{title}")
+    print(f"  {'':58} {unit:>14} {'ratio':>8} {'peak MB':>8}")
+    _, peer_amount, (peer_seconds, _) = rows[-1]
+    for name, amount, (seconds, memory) in rows:
+        rate = amount / seconds
+        print(f"  {name:58} {rate:14.3g} {rate / (peer_amount / peer_seconds):8.1f} {memory:8.0f}")
+
+
+# Buckets: LSHVec's Python takes one k-mer at a time through a complex matrix product.
+
+
+def write_genome(path: Path, bases: int) -> None:
+    letters = "".join(random.Random(1).choices("ACGT", k=bases))
+    path.write_text(f">random\n{letters}\n")
+
+
+def hash_kmers(path: Path, output: Path) -> None:
+    hash_file(str(path), "random", "genome", str(output), BucketSettings(K, BITS, "hyperplane", 1, 1024))
+
+
+def hash_like_lshvec(path: Path) -> None:
+    value = {"A": -1, "T": 1, "C": -1j, "G": 1j}
+    weights = Hyperplanes(K, BITS, 1).weights
+    normals = (weights[:, 3] + 1j * weights[:, 2]).T.conj().astype(complex)
+    powers = 2 ** np.arange(BITS)
+    letters = path.read_text().split("\n")[1]
+    counts: dict[int, int] = {}
+    for start in range(len(letters) - K + 1):
+        kmer = np.array([value[base] for base in letters[start : start + K]])
+        bucket = min(int(((normals @ strand).real > 0) @ powers) for strand in (kmer, -kmer[::-1]))
+        counts[bucket] = counts.get(bucket, 0) + 1
+
+
+def bench_buckets(folder: Path) -> None:
+    large, small = 4_000_000, 40_000
+    write_genome(folder / "large.fasta", large)
+    write_genome(folder / "small.fasta", small)
+    show(
+        f"buckets: FASTA to spectrum and sketch, both strands, k={K}, {BITS} bits",
+        "Mbases/CPU s",
+        [
+            ("helixflow", large / 1e6, cost(hash_kmers, folder / "large.fasta", folder / "x.h5")),
+            (
+                "one k-mer at a time, as LSHVec's Python",
+                small / 1e6,
+                cost(hash_like_lshvec, folder / "small.fasta"),
+            ),
+        ],
+    )
+
+
+# Embeddings: ProtBERT's width and four of its thirty layers, random weights, lengths of a proteome.
+
+
+def make_model(folder: Path) -> None:
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from helixflow.embeddings.tokens import PROTBERT
+
+    torch.manual_seed(1)
+    shape = BertConfig(
+        vocab_size=30, hidden_size=1024, num_hidden_layers=4, num_attention_heads=16, intermediate_size=4096,
+        max_position_embeddings=40000, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    BertModel(shape, add_pooling_layer=False).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in PROTBERT))
+
+
+def proteome(number: int) -> list[str]:
+    """Random proteins of log-normal length, median 300, one of 2,100 residues."""
+    dice = random.Random(2)
+    lengths = [2100, *(int(math.exp(dice.gauss(math.log(300), 0.6))) for _ in range(number - 1))]
+    dice.shuffle(lengths)
+    return ["".join(dice.choices("ACDEFGHIKLMNPQRSTVWY", k=length)) for length in lengths]
+
+
+def embed(folder: Path, proteins: list[str]) -> None:
+    from helixflow.embeddings.engine import Encoder, embed_part
+    from helixflow.embeddings.model import describe_model
+
+    encoder = Encoder(describe_model(str(folder), ""), threads=1)
+    embed_part(encoder, {f"p{number}": protein for number, protein in enumerate(proteins)}, 4096)
+
+
+def embed_with_transformers(folder: Path, proteins: list[str], batch: int) -> None:
+    import torch
+    from transformers import BertModel, BertTokenizer
+
+    torch.set_num_threads(1)
+    tokenizer = BertTokenizer(str(folder / "vocab.txt"), do_lower_case=False)
+    model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    with torch.inference_mode():
+        for start in range(0, len(proteins), batch):
+            spaced = [" ".join(protein) for protein in proteins[start : start + batch]]
+            model(**tokenizer(spaced, return_tensors="pt", padding=True)).last_hidden_state.numpy()
+
+
+def bench_embeddings(folder: Path) -> None:
+    make_model(folder)
+    proteins = proteome(16)
+    residues = sum(map(len, proteins))
+    alone, padded = (cost(embed_with_transformers, folder, proteins, batch) for batch in (1, 8))
+    show(
+        f"embeddings: {len(proteins)} proteins, {residues} residues, ProtBERT's shape with 4 layers, float32",
+        "residues/CPU s",
+        [
+            ("helixflow, sorted batches of 4,096 tokens", residues, cost(embed, folder, proteins)),
+            ("transformers, one at a time", residues, alone),
+            ("transformers, padded batches of 8 in input order", residues, padded),
+        ],
+    )
+
+
+# Co-analysis: the demo's trajectory, repeated with noise to thousands of frames.
+
+DEMO = ROOT / "results"
+
+
+def lengthen(folder: Path, frames: int) -> None:
+    """Write the demo's frames over and over, each atom moved by a little noise."""
+    import MDAnalysis as mda
+
+    source = DEMO / "trajectories/capsid_ctd/1"
+    universe = mda.Universe(str(source / "protein.pdb"), str(source / "protein.xtc"))
+    dice = np.random.default_rng(3)
+    with mda.Writer(str(folder / "long.xtc"), universe.atoms.n_atoms) as writer:
+        for number in range(frames):
+            universe.trajectory[number % len(universe.trajectory)]
+            universe.atoms.positions += dice.normal(scale=0.1, size=universe.atoms.positions.shape)
+            universe.trajectory.ts.time = float(number)
+            writer.write(universe.atoms)
+
+
+def analyse(folder: Path) -> None:
+    from mpi4py import MPI
+
+    from helixflow.coanalysis.analysis import Request, analyse_structure
+
+    request = Request(
+        residues=str(DEMO / "structures/capsid_ctd/residues.tsv"),
+        links=str(DEMO / "links/capsid_ctd.tsv"),
+        index=str(DEMO / "embeddings/index.parquet"),
+        topologies=[str(DEMO / "trajectories/capsid_ctd/1/protein.pdb")],
+        trajectories=[str(folder / "long.xtc")],
+        replicas=[1],
+        cutoff_nm=0.8,
+        min_separation=3,
+    )
+    analyse_structure(MPI.COMM_SELF, request, folder / "x.h5")
+
+
+def analyse_with_mdanalysis(folder: Path) -> None:
+    """RMSD, Rg, RMSF, contacts, frame and context embedding, as MDAnalysis's guide does them."""
+    import csv
+
+    import MDAnalysis as mda
+    from MDAnalysis.analysis import align, distances, rms
+
+    from helixflow.embeddings import open_embedding, read_index
+
+    universe = mda.Universe(str(DEMO / "trajectories/capsid_ctd/1/protein.pdb"), str(folder / "long.xtc"))
+    alpha = universe.select_atoms("name CA")
+    with (DEMO / "links/capsid_ctd.tsv").open() as stream:
+        links = list(csv.DictReader(stream, delimiter="\t"))
+    uris = read_index(DEMO / "embeddings/index.parquet")
+    embedding = np.array([open_embedding(uris[row["protein"]])[int(row["row"]) - 1] for row in links], float)
+    unit = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+    separation = np.abs(np.subtract.outer(np.arange(len(alpha)), np.arange(len(alpha))))
+    context, cosine = np.zeros_like(embedding), unit @ unit.T
+    rms.RMSD(universe, select="name CA").run()
+    for _ in universe.trajectory:
+        universe.atoms.radius_of_gyration()
+        contacts = (distances.distance_array(alpha.positions, alpha.positions) < 8.0) & (separation >= 3)
+        contacts.sum(axis=1) @ embedding
+        (contacts * cosine).sum() / max(contacts.sum(), 1)
+        context += contacts @ embedding
+    align.AlignTraj(universe, universe, select="name CA", in_memory=True).run()
+    rms.RMSF(alpha).run()
+
+
+def bench_coanalysis(folder: Path) -> None:
+    if not (DEMO / "coanalysis/capsid_ctd.h5").exists():
+        print("\ncoanalysis: left out, it needs the results of the demo (make demo)")
+        return
+    frames = 4_000
+    lengthen(folder, frames)
+    show(
+        f"coanalysis: {frames} frames of the demo's 70 residues, one rank",
+        "frames/CPU s",
+        [
+            ("helixflow", frames, cost(analyse, folder)),
+            ("MDAnalysis, serial, frame by frame", frames, cost(analyse_with_mdanalysis, folder)),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, one thread each"
+    )
+    for bench in (bench_buckets, bench_embeddings, bench_coanalysis):
+        with tempfile.TemporaryDirectory() as scratch:
+            bench(Path(scratch))
