@@ -147,6 +147,16 @@ def test_selenomethionine_becomes_methionine(demo, tmp_path):
     assert report["residues_set_aside"] == {"water": 88}
 
 
+def test_methylated_lysine_loses_its_methyl_groups_alone(lines, made, tmp_path):
+    content = [x.replace("LYS A 158", "MLY A 158") for x in atoms_only(lines)]
+    at = content.index(next(x for x in content if "MLY A 158" in x))
+    methyl = [atom(9000, name, "MLY", "A", 158, (20, 20, 20), record="HETATM") for name in ("CH1", "CH2")]
+    clean(made(atoms_only(lines)), tmp_path / "natural")
+    report, _ = clean(made([*content[: at + 1], *methyl, *content[at + 1 :]]), tmp_path / "methylated")
+    assert report["atoms_set_aside"]["atom of a modified residue"] == 2
+    assert (tmp_path / "natural/clean.pdb").read_bytes() == (tmp_path / "methylated/clean.pdb").read_bytes()
+
+
 def test_deposited_structures_that_no_force_field_describes_are_refused_by_name(data, tmp_path):
     assert "CAS A 65 is a modified residue" in refusal(data / "structures" / "1BHL.pdb", tmp_path)
     assert "FK5 A 1001: no amino acid" in refusal(data / "structures" / "3O5R.pdb", tmp_path)

@@ -180,7 +180,7 @@ def _drawing(width: float, height: float) -> Iterator[tuple[Axes, Callable[[], s
 
 def _to_svg(figure: Figure) -> str:
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", dpi=160, metadata=_NAMELESS)
+    figure.savefig(stream, format="svg", dpi=100, metadata=_NAMELESS)
     svg = stream.getvalue().replace(f"'{_FONT}', sans-serif", _PAGE_FONTS)
     # Two decimals of 1/72 inch are finer than any screen or printer.
     return re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg)

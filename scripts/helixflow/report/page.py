@@ -33,7 +33,7 @@ from helixflow.report.structures import (
 )
 
 #: Structures that get figures, and those that get a section, so that the page stays below 10 MB.
-MOST_FIGURED, MOST_SHOWN = 10, 100
+MOST_FIGURED, MOST_SHOWN = 8, 100
 _TEMPLATE = "page.html.jinja"
 
 

@@ -67,13 +67,14 @@ def run_phase(
     else:
         _begin(gmx, phase, mdp, inputs)
         options = []
-    unfinished = f"{phase}_unfinished.gro"
     # -ntmpi is an error for a GROMACS that was built with MPI.
-    ranks = ["-ntmpi", "1"] if gmx.build.mpi == "thread_mpi" else []
-    command = [gmx.build.path, "mdrun", "-deffnm", phase, "-c", unfinished, *ranks, "-ntomp", str(threads)]
-    status, stopped = run_stoppable(
-        [*command, "-pin", "off", "-cpt", f"{checkpoint_min:g}", *options], folder
-    )
+    options += ["-ntmpi", "1"] if gmx.build.mpi == "thread_mpi" else []
+    # Without -reprod, FFTW chooses its plans, and so the last digits, by stopwatch.
+    options += ["-reprod"] if threads == 1 else []
+    unfinished = f"{phase}_unfinished.gro"
+    command = [gmx.build.path, "mdrun", "-deffnm", phase, "-c", unfinished, "-ntomp", str(threads)]
+    command += ["-pin", "off", "-cpt", f"{checkpoint_min:g}", *options]
+    status, stopped = run_stoppable(command, folder)
     if status == 0 and (folder / unfinished).exists():
         (folder / unfinished).rename(folder / f"{phase}.gro")
     if stopped:

@@ -1,0 +1,867 @@
+"""The page and the accounting, on small outputs of the real stages and against the files themselves."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import h5py
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from MDAnalysis.lib.formats.libmdaxdr import XTCFile
+
+from conftest import DEMO, ROOT
+from helixflow.buckets import BucketSettings, group_files, hash_file
+from helixflow.coanalysis.analysis import Request, analyse_structure
+from helixflow.config import complete_config, leaves, read_schema
+from helixflow.embeddings.index import write_index
+from helixflow.embeddings.model import ModelDescription, write_model
+from helixflow.embeddings.store import part_name, write_part
+from helixflow.errors import MismatchError
+from helixflow.fasta import read_fasta
+from helixflow.files import read_json, write_json
+from helixflow.links import LinkSettings, link_chains
+from helixflow.proteins import call_genes, collect_proteins, read_chains, read_protein_file
+from helixflow.provenance import git_state, record_run, sheet_rows
+from helixflow.report import StageFiles, write_accounting, write_report
+from helixflow.report.accounting import Entry, read_table
+from helixflow.report.blocks import number
+from helixflow.report.buckets import Spectrum
+from helixflow.report.coanalysis import MOST_DRAWN
+from helixflow.report.embeddings import principal_components, read_means
+from helixflow.report.figures import curves, histogram, matrix, residue_profile, split_map
+from helixflow.report.notices import find_notices
+from helixflow.report.page import MOST_FIGURED
+from helixflow.report.structures import read_structures
+from helixflow.samples import read_sheet
+from helixflow.sequences import FetchSettings, fetch, write_sequences, write_structure
+from helixflow.structures.clean import CleanSettings, clean_structure
+from helixflow.trajectories.quality import ENERGIES, judge
+
+#: Names that would be markup if they were not shown as text.
+CONTIG = 'gi|"><script>alert(1)</script>|'
+RECORD = "<img/src=x/onerror=alert(2)>"
+TAXON = "Virus <b>of</b> <script src='https://evil.example/x.js'></script>"
+TITLE = 'A & B </title><script>alert("3")</script>'
+CHAIN = "<"
+#: The chain of 1A8O, with one residue of another kind.
+CAPSID = "MDIRQGPKEPFRDYVDRFYKTLRAEQASQEVKNWMTETLLVQNANPDCKTILKAAGPGATLEEMMTACQG"
+FRAMES, REPLICAS, WIDTH = 11, 2, 8
+SECTIONS = ["samples", "accounting", "buckets", "proteins", "embeddings", "structures", "provenance"]
+
+
+class Alone:
+    """A communicator of one rank."""
+
+    rank, size = 0, 1
+
+    def bcast(self, value):
+        return value
+
+    def gather(self, value):
+        return [value]
+
+    allgather = gather
+
+
+@dataclass
+class Run:
+    """A finished run: its folder, what its stages wrote, and its configuration."""
+
+    folder: Path
+    files: StageFiles
+    config: dict
+
+    @property
+    def record(self) -> Path:
+        return self.folder / "provenance/run.json"
+
+    @property
+    def accounting(self) -> Path:
+        return self.folder / "provenance/accounting.tsv"
+
+    def account(self) -> list[dict[str, str]]:
+        write_accounting(self.accounting, self.files)
+        return read_table(self.accounting)
+
+    def write(self, page: Path, title: str = TITLE) -> str:
+        write_report(self.files, self.record, self.accounting, page, title=title, max_length_trained=2000)
+        return page.read_text()
+
+
+def make_run(folder: Path, *kinds: str) -> Run:
+    """Run the stages on small data, with stand-ins for the model and for GROMACS alone."""
+    sheet = make_sources(folder / "sources", kinds)
+    samples = read_sheet(sheet)
+    results = folder / "results"
+    dna = [name for name, sample in samples.items() if sample.kind in ("genome", "metagenome")]
+    structures = [name for name, sample in samples.items() if sample.kind == "structure"]
+    for sample in samples.values():
+        write_source(sample.name, sample.kind, sample.path, results / "sequences")
+    for name in dna:
+        source, output = results / f"sequences/{name}.fasta.gz", results / f"buckets/{name}.h5"
+        settings = BucketSettings(21, 16, "hyperplane", 1, 64)
+        hash_file(source, name, samples[name].kind, str(output), settings)
+    group_files([results / f"buckets/{name}.h5" for name in dna], results / "buckets/groups.parquet", 0.5)
+    for name in structures:
+        place = results / "structures" / name
+        outputs = [place / output for output in ("clean.pdb", "cleaning.json", "residues.tsv")]
+        source, settings = results / f"sequences/{name}.structure", CleanSettings((), 1, "refuse")
+        clean_structure(source, "pdb", settings, *outputs)
+        simulate(results, name)
+    for sample in samples.values():
+        find_proteins(results, sample.name, sample.kind)
+    base = results / "proteins"
+    tables, fastas = ([base / f"{name}.{kind}" for name in samples] for kind in ("parquet", "fasta.gz"))
+    outputs = base / "distinct.fasta.gz", base / "occurrences.parquet"
+    write_json(base / "distinct.json", collect_proteins(tables, fastas, [], *outputs))
+    embed(results)
+    for name in structures:
+        join(results, name, structures)
+    schema = read_schema(ROOT / "config/schema.yaml")
+    config = complete_config({"samples": str(sheet), "trajectories": {"production_ns": 0.004}}, schema)
+    run = Run(results, stage_files(results, list(samples), dna, structures), config)
+    record_run(run.record, config, sheet_rows(samples.values()), run.files.setup, run.files.quality)
+    run.account()
+    return run
+
+
+def make_sources(folder: Path, kinds: tuple[str, ...]) -> Path:
+    """Write a source of each kind and their sheet."""
+    folder.mkdir(parents=True)
+    sources = {
+        "genome": "virus.fna",
+        "metagenome": "some.fna",
+        "proteins": "some.faa",
+        "structure": "ctd.pdb",
+    }
+    virus = (DEMO / "NC_001802.fna").read_text().split("\n", 1)[1]
+    plasmid = (DEMO / "NC_005816.fna").read_text().split("\n", 1)[1]
+    (folder / "virus.fna").write_text(f">{CONTIG} a virus\n{virus}")
+    (folder / "some.fna").write_text(f">one\n{plasmid}>two\n{virus}>void\n")
+    records = {RECORD: f"MKV{CAPSID}LIP", "long": "ACDEFGHIKL" * 210, "empty": "", "rare": "MAUUZ"}
+    fasta = "".join(f">{name}\n{letters}\n" for name, letters in records.items())
+    (folder / "some.faa").write_text(fasta)
+    at = {"ATOM": 21, "HETA": 21, "TER ": 21, "SEQR": 11}
+    pdb = [
+        line[: at[line[:4]]] + CHAIN + line[at[line[:4]] + 1 :] if line[:4] in at else line
+        for line in (DEMO / "1A8O.pdb").read_text().splitlines()
+    ]
+    (folder / "ctd.pdb").write_text("\n".join([*pdb, ""]))
+    rows = [f"my_{kind}\t{kind}\t{sources[kind]}\t{TAXON}" for kind in kinds]
+    (folder / "samples.tsv").write_text("\n".join(["sample\tkind\tsource\ttaxon", *rows, ""]))
+    return folder / "samples.tsv"
+
+
+def write_source(name: str, kind: str, source: Path, folder: Path) -> None:
+    provenance = str(folder / f"{name}.json")
+    with fetch(source.name, str(source), folder, "", FetchSettings()) as fetched:
+        if kind == "structure":
+            write_structure(fetched, name, str(folder / f"{name}.structure"), provenance)
+        else:
+            fasta = str(folder / f"{name}.fasta.gz")
+            write_sequences(fetched, name, kind, fasta, f"{fasta}.fai", f"{fasta}.gzi", provenance)
+
+
+def find_proteins(results: Path, name: str, kind: str) -> None:
+    source = results / f"sequences/{name}.fasta.gz"
+    outputs = results / f"proteins/{name}.fasta.gz", results / f"proteins/{name}.parquet"
+    if kind in ("genome", "metagenome"):
+        counts = call_genes(source, *outputs, sample=name, kind=kind, genetic_code=1, meta_below_bp=20000,
+                            min_gene_bp=90)  # fmt: skip
+    elif kind == "proteins":
+        counts = read_protein_file(source, *outputs, sample=name)
+    else:
+        counts = read_chains(results / f"structures/{name}/residues.tsv", *outputs, sample=name)
+    write_json(results / f"proteins/{name}.json", counts)
+
+
+def simulate(results: Path, name: str) -> None:
+    """Write what GROMACS would: a set-up, and replicas that are the structure with noise."""
+    place = results / "structures" / name
+    setup = {
+        "gmx_version": "2022.5", "force_field": "amber99sb-ildn", "water": "tip3p",
+        "box_shape": "dodecahedron", "box_distance_nm": 0.8, "salt_M": 0.15, "seed": 1, "charge": -1,
+        "protein_atoms": 1107, "disulfides": [["CYS < 198", "CYS < 218"]], "atoms": 10416, "waters": 3096,
+        "ions": {"NA": 11, "CL": 10}, "box_vectors_nm": [5.327, 5.327, 3.767], "commands": ["gmx pdb2gmx"],
+    }  # fmt: skip
+    write_json(place / "setup.json", setup)
+    atoms = [line for line in (place / "clean.pdb").read_text().splitlines() if line.startswith("ATOM")]
+    positions = (
+        np.array([[float(line[at : at + 8]) for at in (30, 38, 46)] for line in atoms], np.float32) / 10
+    )
+    for replica in range(1, REPLICAS + 1):
+        folder = results / "trajectories" / name / str(replica)
+        folder.mkdir(parents=True)
+        shutil.copy(place / "clean.pdb", folder / "protein.pdb")
+        random = np.random.default_rng(replica)
+        with XTCFile(str(folder / "protein.xtc"), "w") as xtc:
+            for frame in range(FRAMES):
+                noise = random.normal(scale=0.02, size=positions.shape).astype(np.float32)
+                xtc.write(positions + noise, np.eye(3, dtype=np.float32) * 5, frame, frame * 0.4, 1000.0)
+        columns = {"time_ps": np.arange(FRAMES) * 0.4}
+        columns |= {name: random.normal(300, 3, FRAMES) for name in ENERGIES}
+        np.savetxt(folder / "energy.tsv", np.column_stack(list(columns.values())), "%.6f", "\t",
+                   header="\t".join(columns), comments="")  # fmt: skip
+        gates = {
+            "frames": judge(FRAMES, FRAMES, FRAMES),
+            "temperature_K": judge(299.61234, 297, 303, 0.9),
+            "drift_kJ_mol_ps_atom": judge(0.0027, -0.005, 0.005, float("nan")),
+        }
+        machine = {
+            "gmx_version": "2022.5", "simd": "SSE4.1", "simd_possible": "AVX2_256",
+            "gpu_support": "disabled", "ranks": 1, "threads": 1, "performance_ns_day": None,
+        }  # fmt: skip
+        quality = {
+            "structure": name, "replica": replica, "passed": True, "gates": gates, "atoms": 10416,
+            "protein_atoms": len(atoms), "frames": FRAMES, "frames_expected": FRAMES, "run": machine,
+            "seeds": {"gen_seed": 1000 + replica, "ld_seed": 1000 + replica},
+            "settings": {"production_ns": 0.004},
+        }  # fmt: skip
+        write_json(folder / "quality.json", quality)
+
+
+def embed(results: Path) -> None:
+    """Write a store of random vectors in two parts, its index and the model's description."""
+    model = ModelDescription(
+        "<i>model</i>", "", "random <numbers>", "folder", "model.safetensors", "0" * 64, WIDTH, 4000, [], {}
+    )
+    write_model(results / "embeddings/model.json", model)
+    proteins = dict(read_fasta(results / "proteins/distinct.fasta.gz"))
+    random = np.random.default_rng(1)
+    names = list(proteins)
+    for some in filter(None, (names[::2], names[1::2])):
+        chosen = {name: proteins[name] for name in some}
+        vectors = [random.normal(size=(len(letters), WIDTH)) for letters in chosen.values()]
+        means = np.array([vector.mean(axis=0) for vector in vectors], np.float32)
+        path = results / "embeddings/store" / model.key / f"{part_name(some)}.h5"
+        write_part(path, chosen, np.concatenate(vectors).astype(np.float16), means, model)
+    store = results / "embeddings/store"
+    write_index(results / "proteins/distinct.fasta.gz", results / "embeddings/index.parquet", model, store)
+
+
+def join(results: Path, name: str, structures: list[str]) -> None:
+    residues = results / f"structures/{name}/residues.tsv"
+    table, summary = results / f"links/{name}.tsv", results / f"links/{name}.json"
+    proteins, seen = results / "proteins/distinct.fasta.gz", results / "proteins/occurrences.parquet"
+    link_chains(residues, proteins, seen, table, summary, LinkSettings(structures, "best", 0.9, 0.9))
+    replicas = [results / "trajectories" / name / str(replica) for replica in range(1, REPLICAS + 1)]
+    files = [[str(folder / name) for folder in replicas] for name in ("protein.pdb", "protein.xtc")]
+    index = str(results / "embeddings/index.parquet")
+    request = Request(str(residues), str(table), index, *files, range(1, REPLICAS + 1), 0.8, 3)
+    analyse_structure(Alone(), request, results / f"coanalysis/{name}.h5")
+
+
+def stage_files(results: Path, samples: list[str], dna: list[str], structures: list[str]) -> StageFiles:
+    """The paths as rules/report.smk names them."""
+    with_sequences = [name for name in samples if name not in structures]
+
+    def paths(pattern: str, **values) -> list[str]:
+        (key, names), *more = values.items()
+        found = [pattern.replace(f"{{{key}}}", str(name)) for name in names]
+        return [
+            path for one in found for path in (paths(one, **dict(more)) if more else [str(results / one)])
+        ]
+
+    runs = {"structure": structures, "replica": range(1, REPLICAS + 1)}
+    return StageFiles(
+        sequences=paths("sequences/{sample}.json", sample=samples),
+        fasta_indexes=paths("sequences/{sample}.fasta.gz.fai", sample=with_sequences),
+        buckets=paths("buckets/{sample}.h5", sample=dna),
+        groups=str(results / "buckets/groups.parquet"),
+        proteins=paths("proteins/{sample}.json", sample=samples),
+        sample_occurrences=paths("proteins/{sample}.parquet", sample=samples),
+        distinct=str(results / "proteins/distinct.json"),
+        occurrences=str(results / "proteins/occurrences.parquet"),
+        model=str(results / "embeddings/model.json"),
+        index=str(results / "embeddings/index.parquet"),
+        cleaning=paths("structures/{structure}/cleaning.json", structure=structures),
+        clean=paths("structures/{structure}/clean.pdb", structure=structures),
+        residues=paths("structures/{structure}/residues.tsv", structure=structures),
+        setup=paths("structures/{structure}/setup.json", structure=structures),
+        quality=paths("trajectories/{structure}/{replica}/quality.json", **runs),
+        energy=paths("trajectories/{structure}/{replica}/energy.tsv", **runs),
+        links=paths("links/{structure}.tsv", structure=structures),
+        link_summaries=paths("links/{structure}.json", structure=structures),
+        coanalysis=paths("coanalysis/{structure}.h5", structure=structures),
+    )
+
+
+class Page(HTMLParser):
+    """A page as a browser sees it: its tags, its text, and its tables by their captions."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.text: list[str] = []
+        self.tables: dict[str, list[dict[str, str]]] = {}
+        self._open: list[str] = []
+        self._caption, self._cell = "", None
+        self._heads: list[str] = []
+        self._row: list[str] = []
+        self.feed(html)
+        assert self._open == [], "every tag is closed"
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self._open.append(tag)
+        if tag in ("th", "td", "figcaption"):
+            self._cell = ""
+        if tag == "thead":
+            self._heads = []
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+        if tag == "figcaption":
+            self._caption = self._cell
+        elif tag == "th":
+            self._heads.append(self._cell)
+        elif tag == "td":
+            self._row.append(self._cell)
+        elif tag == "tr" and self._row:
+            self.tables.setdefault(self._caption, []).append(dict(zip(self._heads, self._row, strict=True)))
+            self._row = []
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] != "style":
+            self.text.append(data)
+        if self._cell is not None:
+            self._cell += data
+
+    def facts(self, caption: str) -> dict[str, str]:
+        return {row["what"]: row["value"] for row in self.tables[caption]}
+
+
+def value(cell: str) -> float:
+    """The number a cell shows."""
+    return float(
+        cell.replace("\N{NARROW NO-BREAK SPACE}", "").replace("\N{MINUS SIGN}", "-").removesuffix(" %")
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    return make_run(tmp_path_factory.mktemp("run"), "genome", "metagenome", "proteins", "structure")
+
+
+@pytest.fixture(scope="module")
+def html(run) -> str:
+    return run.write(run.folder / "report/index.html")
+
+
+@pytest.fixture(scope="module")
+def page(html) -> Page:
+    return Page(html)
+
+
+@pytest.fixture
+def copy(run, tmp_path) -> Run:
+    """A run whose files may be changed."""
+    shutil.copytree(run.folder, tmp_path / "results")
+    moved = json.loads(json.dumps(asdict(run.files)).replace(str(run.folder), str(tmp_path / "results")))
+    return Run(tmp_path / "results", StageFiles(**moved), run.config)
+
+
+# The page
+
+
+def test_the_page_is_whole_in_itself(page, html):
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "link", "iframe", "object", "embed", "base", "form", "svg"}
+    targets = [
+        attributes[key]
+        for _, attributes in page.tags
+        for key in ("src", "href", "srcset")
+        if key in attributes
+    ]
+    assert len(targets) > 20
+    assert all(target.startswith(("#", "data:image/svg+xml;base64,")) for target in targets)
+    assert "url(" not in html and "@import" not in html
+    assert [a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"] == [
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    ]
+    assert len(html.encode()) < 10_000_000
+
+
+def test_every_section_is_there_and_linked(page):
+    anchors = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(set(anchors)) == len(anchors)
+    assert [anchor for anchor in anchors if anchor in SECTIONS] == SECTIONS
+    parts = ["cleaning", "setup", "simulation", "links", "motion", "contacts"]
+    assert [f"structure-my_structure-{part}" for part in parts] == [a for a in anchors if a.count("-") == 2]
+    linked = {a["href"][1:] for tag, a in page.tags if tag == "a"}
+    assert set(SECTIONS) | {"structure-my_structure"} <= linked <= set(anchors)
+
+
+def test_every_figure_says_in_words_what_it_shows(page):
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 13
+    assert all(len(image["alt"]) > 30 for image in images)
+
+
+def test_hostile_names_are_shown_as_text(page, html):
+    text = "".join(page.text)
+    for name in (RECORD, TAXON, TITLE, "<i>model</i>", "random <numbers>"):
+        assert name in text
+        assert name not in html
+    assert CONTIG not in html
+    assert {
+        attribute for _, attributes in page.tags for attribute in attributes if attribute.startswith("on")
+    } == set()
+    assert page.tables["Chains"][0]["chain"] == CHAIN
+
+
+def test_the_same_inputs_give_the_same_bytes(run, html, tmp_path):
+    code = (
+        "import json, sys; from helixflow.report import StageFiles, write_report\n"
+        "files, run, accounting, title, page = json.load(sys.stdin)\n"
+        "write_report(StageFiles(**files), run, accounting, page, title=title, max_length_trained=2000)"
+    )
+    inputs = [asdict(run.files), str(run.record), str(run.accounting), TITLE, str(tmp_path / "page.html")]
+    subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(inputs), text=True, check=True, cwd=ROOT / "scripts",
+        env=os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"},
+    )  # fmt: skip
+    assert (tmp_path / "page.html").read_text() == html
+
+
+# Numbers are those of the files
+
+
+def test_samples_and_their_proteins(run, page):
+    seen = pq.read_table(run.files.occurrences).to_pylist()
+    samples = {row["protein"]: set() for row in seen}
+    for row in seen:
+        samples[row["protein"]].add(row["sample"])
+    by_name = {row["sample"]: row for row in page.tables["Proteins by sample"]}
+    for name, row in by_name.items():
+        of_sample = [seen_row["protein"] for seen_row in seen if seen_row["sample"] == name]
+        assert value(row["places"]) == len(of_sample)
+        assert value(row["distinct"]) == len(set(of_sample))
+        assert value(row["also in other samples"]) == len({p for p in of_sample if len(samples[p]) > 1})
+    (pair,) = page.tables["Samples that share proteins, 20 pairs at most"]
+    virus = by_name["my_genome"]["distinct"]
+    assert list(pair.values()) == ["my_genome", "my_metagenome", virus], "record 'two' is the virus"
+    for path, shown in zip(run.files.sequences, page.tables["Rows of the sheet"], strict=True):
+        source = read_json(path)
+        assert (value(shown["residues"]), shown["sha256"]) == (source["residues"], source["sha256"][:8])
+
+
+def test_letters_that_became_x(page):
+    rows = page.tables["Letters the model has no trained vector for, embedded as X"]
+    assert [list(row.values()) for row in rows] == [["my_proteins", "U", "2"], ["my_proteins", "Z", "1"]]
+
+
+def test_spectrum(run, page):
+    with h5py.File(run.files.buckets[0]) as h5:
+        counts = h5["spectrum/count"][:]
+    row = page.tables["Spectra"][0]
+    assert value(row["k-mers"]) == counts.sum()
+    assert value(row["buckets in use"]) == len(counts)
+    assert value(row["of all buckets"]) == pytest.approx(100 * len(counts) / 2**16, rel=5e-3)
+    fullest = sorted(counts, reverse=True)[: round(len(counts) / 100)]
+    assert value(row["k-mers in the fullest 1 %"]) == pytest.approx(
+        100 * sum(fullest) / counts.sum(), rel=5e-3
+    )
+
+
+def test_model_and_long_proteins(run, page):
+    model = read_json(run.files.model)
+    shown = page.facts("Model")
+    assert shown["sha256 of the weights"] == model["weights_sha256"]
+    assert value(shown["dimension"]) == WIDTH
+    lengths = [row["residues"] for row in page.tables["Proteins of more than 2000 residues, embedded whole"]]
+    assert lengths == ["2100"]
+
+
+def test_checks_of_the_simulation(run, page):
+    rows = {(row["check"], row["replica"]): row for row in page.tables["Checks of the production"]}
+    assert len(rows) == 3 * REPLICAS
+    assert rows["temperature_K", "1"]["value"] == "299.6 ± 0.9"
+    assert [rows[name, "2"]["outcome"] for name in ("frames", "drift_kJ_mol_ps_atom")] == [
+        "✓ pass",
+        "? unknown",
+    ]
+    runs = page.tables["Runs"]
+    assert [row["seed"] for row in runs] == ["1001", "1002"]
+    assert {row["ns a day"] for row in runs} == {"not available"}
+
+
+def test_links(run, page):
+    links = read_table(run.files.links[0])
+    (row,) = page.tables["Partners of the chains"]
+    assert value(row["identity"]) == pytest.approx(100 * float(links[0]["identity"]), rel=5e-3)
+    assert RECORD in row["where it was seen"]
+    (substituted,) = [link for link in links if link["status"] == "substituted"]
+    (shown,) = page.tables["Substitutions, letter and number"]
+    assert list(shown.values()) == [CHAIN, f"L{substituted['number']}", f"A{substituted['row']}"]
+
+
+def test_coanalysis(run, page):
+    with h5py.File(run.files.coanalysis[0]) as h5:
+        replica = h5["frame/replica"][:]
+        for row in page.tables["Means over the frames of each replica"]:
+            frames = replica == int(row["replica"])
+            assert value(row["frames"]) == frames.sum() == FRAMES
+            for name, column in (
+                ("rmsd_nm", "RMSD (nm)"),
+                ("rg_nm", "radius of gyration (nm)"),
+                ("contacts", "contacts"),
+            ):
+                assert value(row[column]) == pytest.approx(h5[f"frame/{name}"][:][frames].mean(), rel=1e-3)
+        expected = h5["statistics/contact_cosine/spearman"][:]
+        counts = h5["statistics/contact_cosine/number"][:]
+    rows = page.tables["Do residues in contact have similar embeddings?"]
+    for row, coefficient, count in zip(rows, expected, counts, strict=True):
+        assert value(row["n"].removesuffix(" (few)")) == count
+        if np.isnan(coefficient):
+            assert row["Spearman's ρ"] == "not available"
+        else:
+            assert value(row["Spearman's ρ"]) == pytest.approx(coefficient, abs=6e-4)
+
+
+def test_the_whole_configuration_is_shown(run, page):
+    assert page.facts("Configuration, complete") == {key: str(held) for key, held in leaves(run.config)}
+    assert page.facts("Seeds")["trajectories/seed"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("held", "shown"),
+    [
+        (0, "0"),
+        (9181, "9181"),
+        (154478, "154\u202f478"),
+        (123456.7, "123\u202f457"),
+        (-12.5, "\u221212.5"),
+        (1.00004, "1"),
+        (0.05751, "0.05751"),
+        (2.7e-7, "2.7 × 10^\u22127"),
+        (float("nan"), "not available"),
+        (None, "not available"),
+    ],
+)
+def test_numbers_in_words(held, shown):
+    assert number(held) == shown
+
+
+# Runs that lack a kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "idle"),
+    [("structure", {"buckets"}), ("metagenome", {"structures"}), ("proteins", {"buckets", "structures"})],
+)
+def test_a_run_of_one_kind_says_what_there_was_nothing_to_do_for(tmp_path, kind, idle):
+    run = make_run(tmp_path, kind)
+    html = run.write(tmp_path / "index.html")
+    Page(html)
+    said = re.findall(r'<section id="(\w+)"[^>]*>\s*<h2>[^<]*</h2>\s*<p>Nothing to do: [^<]*</p>', html)
+    assert set(said) == idle
+    assert [section for section in SECTIONS if f'<section id="{section}"' in html] == SECTIONS
+
+
+# Warnings
+
+
+@pytest.fixture
+def calm(run) -> dict:
+    """The arguments of a run there is nothing to say of."""
+    record = read_json(run.record)
+    record["config"]["trajectories"].update(production_ns=10, replicas=2)
+    (structure,) = read_structures(run.files)
+    for quality in structure.quality.values():
+        quality["run"]["simd"] = quality["run"]["simd_possible"]
+        quality["gates"]["drift_kJ_mol_ps_atom"]["outcome"] = "pass"
+    nothing = np.zeros(1)
+    return {
+        "run": record,
+        "model": read_json(run.files.model) | {"note": ""},
+        "spectra": [Spectrum("my_genome", 1, 21, 16, 16384, 1, 1, 1, (nothing, nothing))],
+        "genes": [{"sample": "my_genome", "kind": "genome", "genetic_codes": {"11": 9}}],
+        "long": [],
+        "trained": 2000,
+        "structures": [structure],
+        "accounting": [{"stage": "s", "item": "i", "set_aside": "0", "reason": "r"}],
+    }
+
+
+def test_nothing_is_warned_of_without_a_reason(calm):
+    assert find_notices(**calm) == []
+
+
+def in_gate(replica: int, name: str, outcome: str):
+    """A change of the outcome of a quality check."""
+    return lambda run: run["structures"][0].quality[replica]["gates"][name].update(outcome=outcome)
+
+
+def in_settings(**settings):
+    """A change of the configuration of the trajectories."""
+    return lambda run: run["run"]["config"]["trajectories"].update(settings)
+
+
+def fill_buckets(run: dict) -> None:
+    run["spectra"] = [replace(run["spectra"][0], used=16385)]
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "anchor"),
+    [
+        (lambda run: run["model"].update(note="not ProtBERT"), "not ProtBERT", "embeddings"),
+        (lambda run: run.update(long=[("SQ.x", 2294)]), "1 protein with more than the 2000", "embeddings"),
+        (in_settings(production_ns=9.99), "Each trajectory is 9.99 ns long", "structures"),
+        (in_settings(production_ns=0.004), "4 ps long. Picoseconds are a smoke test, not", "structures"),
+        (in_settings(replicas=1), "one replica", "structures"),
+        (in_gate(2, "temperature_K", "fail"), "failed: my_structure replica 2 temperature_K.", "structures"),
+        (in_gate(1, "frames", "unknown"), "unknown: my_structure replica 1 frames.", "structures"),
+        (fill_buckets, "my_genome (25 %)", "buckets"),
+        (lambda run: run["genes"][0].update(genetic_codes={"4": 8}), "my_genome (4, not 11)", "proteins"),
+        (lambda run: run["accounting"][0].update(set_aside="3"), "s: 3 of i (r)", "accounting"),
+        (
+            lambda run: run["structures"][0].quality[1]["run"].update(simd="SSE2"),
+            "SSE2 instructions on a machine that has AVX2_256",
+            "structures",
+        ),
+    ],
+)
+def test_each_warning_has_one_reason(calm, change, said, anchor):
+    change(calm)
+    (notice,) = find_notices(**calm)
+    assert said in notice.text
+    assert notice.anchor == anchor
+
+
+def test_a_run_without_structures_is_not_warned_of_simulations(calm):
+    calm["run"]["config"]["trajectories"].update(production_ns=0.004, replicas=1)
+    assert find_notices(**calm | {"structures": []}) == []
+
+
+def test_warnings_are_at_the_top_and_many_are_cut_short(run, page, calm):
+    assert "".join(page.text).index("Before you read on") < "".join(page.text).index("Rows of the sheet")
+    calm["accounting"] = [{"stage": "s", "item": f"i{n}", "set_aside": "1", "reason": "r"} for n in range(25)]
+    assert find_notices(**calm)[0].text.endswith("s: 1 of i9 (r); and 15 more.")
+
+
+# Accounting
+
+
+def test_what_came_in_is_what_went_out_and_what_was_set_aside(run):
+    with run.accounting.open() as table:
+        rows = list(csv.DictReader(table, delimiter="\t"))
+    assert all(int(row["records_in"]) == int(row["records_out"]) + int(row["set_aside"]) for row in rows)
+    found = {
+        (row["stage"], row["item"]): (int(row["records_in"]), int(row["set_aside"]), row["reason"])
+        for row in rows
+    }
+    assert found["sequences", "my_proteins records"] == (4, 1, "no sequence")
+    atoms = Counter(line[:6] for line in (DEMO / "1A8O.pdb").read_text().splitlines())
+    total, aside, reason = found["structures", "my_structure atoms"]
+    assert (total, reason) == (atoms["ATOM  "] + atoms["HETATM"], "water")
+    assert total - aside == Path(run.files.clean[0]).read_text().count("\nATOM  ")
+    assert found["coanalysis", "my_structure frames"][0] == FRAMES * REPLICAS
+    stages = "sequences buckets proteins embeddings structures links trajectories coanalysis"
+    assert list(dict.fromkeys(row["stage"] for row in rows)) == stages.split()
+
+
+def test_an_item_with_several_reasons_has_a_row_for_each():
+    rows = list(Entry("structures", "x atoms", 10, 4, {"water": 1, "hydrogen": 5}).rows())
+    assert [row[2:] for row in rows] == [(5, 4, 1, "water"), (5, 0, 5, "hydrogen")]
+    assert list(Entry("links", "x residues", 7, 7).rows()) == [("links", "x residues", 7, 7, 0, "")]
+
+
+def cut_last_line(path: str) -> None:
+    Path(path).write_text("".join(Path(path).read_text().splitlines(keepends=True)[:-1]))
+
+
+def drop_a_row(path: str) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.slice(1), path)
+
+
+def change_json(**changes):
+    def change(path: str) -> None:
+        write_json(path, read_json(path) | changes)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("field", "tamper", "stage", "item"),
+    [
+        ("fasta_indexes", cut_last_line, "sequences", "my_genome records"),
+        ("groups", drop_a_row, "buckets", "units"),
+        ("sample_occurrences", drop_a_row, "proteins", "my_genome genes"),
+        ("occurrences", drop_a_row, "proteins", "occurrences"),
+        ("index", drop_a_row, "embeddings", "distinct proteins"),
+        ("cleaning", change_json(atoms_set_aside={"water": 87}), "structures", "my_structure atoms"),
+        ("residues", cut_last_line, "structures", "my_structure residues"),
+        ("links", cut_last_line, "links", "my_structure residues"),
+        ("quality", change_json(frames=FRAMES - 1), "trajectories", "my_structure replica 1 frames"),
+        (
+            "quality",
+            change_json(frames=FRAMES + 1, frames_expected=FRAMES + 1),
+            "coanalysis",
+            "my_structure frames",
+        ),
+    ],
+)
+def test_what_does_not_add_up_is_refused(copy, field, tamper, stage, item):
+    changed = getattr(copy.files, field)
+    tamper(changed if isinstance(changed, str) else changed[0])
+    copy.accounting.unlink()
+    with pytest.raises(
+        MismatchError, match=rf"^accounting of stage {stage}, {item}: \d+ came in.*\d+ that went out"
+    ) as caught:
+        copy.account()
+    assert "\n" not in str(caught.value)
+    assert not copy.accounting.exists()
+
+
+# Provenance
+
+
+def test_what_the_run_was_made_with_is_recorded(run):
+    record = read_json(run.record)
+    assert record["config"] == run.config
+    assert record["seeds"] == {key: held for key, held in leaves(run.config) if key.endswith("seed")}
+    assert record["gmx"] == {"program": "gmx", "versions": ["2022.5"]}
+    assert record["python"] == sys.version.split()[0]
+    assert record["libraries"]["numpy"] == np.__version__
+    assert {sample["taxon"] for sample in record["samples"]} == {TAXON}
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git on PATH")
+def test_the_commit_is_recorded_and_whether_it_was_changed(tmp_path):
+    def git(*command: str) -> str:
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(
+            ["git", "-C", tmp_path, *identity, *command], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    assert git_state(tmp_path) == {"commit": "unknown", "dirty": "unknown"}
+    git("init", "-q")
+    (tmp_path / "file").write_text("1")
+    git("add", "file")
+    git("commit", "-qm", "first")
+    assert git_state(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    (tmp_path / "file").write_text("2")
+    assert git_state(tmp_path)["dirty"] is True
+
+
+# Figures
+
+
+def test_principal_components_are_those_of_the_covariance(run):
+    _, vectors = read_means(run.files.index, 1000)
+    points, explained = principal_components(vectors)
+    variances, directions = np.linalg.eigh(np.cov(vectors.astype(float).T))
+    assert explained == pytest.approx(variances[::-1][:2] / variances.sum())
+    centred = vectors - vectors.mean(axis=0)
+    for axis in (0, 1):
+        direction = directions[:, -1 - axis]
+        direction = direction * np.sign(direction[np.abs(direction).argmax()])
+        np.testing.assert_allclose(points[:, axis], centred @ direction, atol=1e-5)
+
+
+def test_means_are_read_by_protein_over_several_parts(run):
+    proteins, vectors = read_means(run.files.index, 1000)
+    parts = list((run.folder / "embeddings/store").rglob("*.h5"))
+    assert len(parts) == 2
+    for path in parts:
+        with h5py.File(path) as part:
+            for protein, mean in zip(part["protein"].asstr()[:], part["mean"][:], strict=True):
+                assert np.array_equal(vectors[proteins.index(protein)], mean)
+
+
+def test_figures_of_long_runs_and_large_proteins_stay_small():
+    """Of as many structures as are drawn, the worst figures there can be are below 10 MB in base64."""
+    time = np.arange(100_000.0)
+    drawn = curves(
+        {f"replica {n}": (time, np.random.default_rng(n).random(len(time))) for n in range(MOST_DRAWN)},
+        "x",
+        "y",
+    )
+    noise = np.random.default_rng(1).random((900, 900))
+    profile = residue_profile({f"replica {n}": noise[n] for n in range(7)}, {"A": 0}, "y")
+    of_structure = 7 * len(drawn) + len(profile) + len(split_map(noise, noise, "a", "b"))
+    assert MOST_FIGURED * of_structure * 4 / 3 < 9_500_000
+
+
+NOTHING, NAN = np.empty(0, np.int64), np.full((3, 3), np.nan)
+
+
+@pytest.mark.parametrize(
+    "svg",
+    [
+        curves({"gap": (NAN[0], NAN[0])}, "x", "y"),
+        histogram(NOTHING, NOTHING, "x", "y"),
+        histogram(np.array([7]), np.array([1]), "x", "y"),
+        residue_profile({"<script>": NAN[0]}, {"<": 0, "\x01": 2}, "y"),
+        matrix(np.eye(50), ["long &name" * 9] * 50, "c"),
+        split_map(NAN, NAN, "a", "b"),
+        split_map(np.zeros((1, 1)), np.ones((1, 1)), "a", "b"),
+    ],
+)
+def test_figures_of_odd_arrays_and_names_are_xml(svg):
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+# In a browser
+
+
+def browse(folder: Path, target: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Load a file in headless Chromium, told to stay off the network for its own purposes."""
+    quiet = "gpu quic background-networking component-update sync default-apps extensions"
+    disable = [f"--disable-{name}" for name in quiet.split()]
+    own = ["--headless", "--no-sandbox", "--no-first-run", f"--user-data-dir={folder / 'profile'}"]
+    command = ["chromium", *own, *disable, "--dump-dom", *options, f"file://{target}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+
+needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on PATH")
+
+
+def asked_for(folder: Path, page: Path) -> tuple[set[str], list[str]]:
+    """Hosts that a page makes Chromium ask, and what it writes to the console."""
+    requests = folder / "requests.json"
+    done = browse(folder, page, "--enable-logging=stderr", f"--log-net-log={requests}")
+    hosts = set(re.findall(r'"url":"(?:https?|wss?)://([^/"]+)', requests.read_text()))
+    own = re.compile(r"(.*\.)?(google|googleapis|gvt1)\.com")
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return {host for host in hosts if not own.fullmatch(host)}, console
+
+
+@needs_chromium
+def test_a_browser_loads_nothing_and_complains_of_nothing(run, html, tmp_path):
+    other = tmp_path / "other.html"
+    other.write_text("<img src='http://elsewhere.invalid/x.png'><script>console.error('oh')</script>")
+    hosts, console = asked_for(tmp_path, other)
+    assert hosts == {"elsewhere.invalid"} and len(console) == 1, "a page that does so is found out"
+    assert asked_for(tmp_path, run.folder / "report/index.html") == (set(), [])
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_sticks_out_on_a_phone(run, html, tmp_path, width):
+    frame = tmp_path / "frame.html"
+    measure = "['scrollWidth', 'clientWidth'].map(k => this.contentDocument.documentElement[k]).join(' ')"
+    frame.write_text(
+        f'<iframe width="{width}" height="800" style="border:0" src="{run.folder / "report/index.html"}" '
+        f'onload="document.title = {measure}"></iframe>'
+    )
+    done = browse(tmp_path, frame, "--allow-file-access-from-files", "--window-size=1400,900")
+    found = re.search(r"<title>(\d+) (\d+)</title>", done.stdout)
+    assert found, done.stdout[:500]
+    assert int(found[1]) <= int(found[2]) <= width
