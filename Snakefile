@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 # Shell rules find the Python, and the tools beside it, that run Snakemake; a conda environment comes before them.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
 
 # What is named on the command line stands alone; without it, the config that is there to be edited.

@@ -6,10 +6,12 @@ from helixflow.config import complete_config, read_schema
 from helixflow.embeddings import check_settings
 from helixflow.errors import one_line
 from helixflow.samples import ACCESSIONS, DNA_KINDS, find_sheet, read_sheet, resolve
+from helixflow.trajectories.settings import check_lengths
 
 with one_line():
     config.update(complete_config(config, read_schema(f"{workflow.basedir}/config/schema.yaml")))
     check_settings(config["embeddings"])
+    check_lengths(config["trajectories"])
     samples = read_sheet(find_sheet(config["samples"], ["", workflow.basedir]))
 
 
@@ -30,6 +32,19 @@ def of_sample(field):
         return getattr(samples[wildcards[0]], field)
 
     return value
+
+
+def source_file(wildcards):
+    """The local file of a row, so that a change of it is seen; none where the source is fetched."""
+    path = samples[wildcards.sample].path
+    return [str(path)] if path else []
+
+
+def origin(wildcards):
+    """Where the bytes of a row come from: a local path or a URL."""
+    sample = samples[wildcards.sample]
+    bases = {database: config["sequences"][f"{database}_url"] for database in ACCESSIONS}
+    return str(sample.path or resolve(sample.source, bases))
 
 
 dna = named(*DNA_KINDS)

@@ -7,19 +7,6 @@ Writes  results/sequences/{sample}.fasta.gz    DNA or proteins, bgzip, with .fai
 """
 
 
-def source_file(wildcards):
-    """The local file of a row, so that a change of it is seen; none where the source is fetched."""
-    path = samples[wildcards.sample].path
-    return [str(path)] if path else []
-
-
-def origin(wildcards):
-    """Where the bytes of a row come from: a local path or a URL."""
-    sample = samples[wildcards.sample]
-    bases = {database: config["sequences"][f"{database}_url"] for database in ACCESSIONS}
-    return str(sample.path or resolve(sample.source, bases))
-
-
 rule sequences:
     """Every source is there, verified and normalised."""
     input:
@@ -36,12 +23,12 @@ rule fetch_sequence:
         fai="results/sequences/{sample}.fasta.gz.fai",
         gzi="results/sequences/{sample}.fasta.gz.gzi",
         provenance="results/sequences/{sample}.json",
-    wildcard_constraints:
-        sample=any_of(dna + protein_files),
     log:
         "logs/fetch_sequence/{sample}.log",
     benchmark:
         "benchmarks/fetch_sequence/{sample}.tsv"
+    wildcard_constraints:
+        sample=any_of(dna + protein_files),
     conda:
         "../envs/sequences.yaml"
     resources:
@@ -63,12 +50,12 @@ rule fetch_structure:
     output:
         structure="results/sequences/{sample}.structure",
         provenance="results/sequences/{sample}.json",
-    wildcard_constraints:
-        sample=any_of(structures),
     log:
         "logs/fetch_structure/{sample}.log",
     benchmark:
         "benchmarks/fetch_structure/{sample}.tsv"
+    wildcard_constraints:
+        sample=any_of(structures),
     conda:
         "../envs/sequences.yaml"
     resources:

@@ -9,11 +9,6 @@ Writes  results/trajectories/{structure}/minimised.gro, minimised.json
         results/trajectories/{structure}/{replica}/quality.json               checks, seeds, program, speed
 """
 
-from helixflow.trajectories.settings import check_lengths
-
-with one_line():
-    check_lengths(config["trajectories"])
-
 
 rule trajectories:
     """Every replica of every structure is simulated and checked."""

@@ -1,14 +1,15 @@
 """What the tests share: the bundled data set, the real data beside the checkout, one thread per process."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from workflow import DEMO, ROOT, snakemake, write_inputs
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-ROOT = Path(__file__).resolve().parents[1]
-DEMO = ROOT / "config" / "demo"
 DATA = ROOT.parent / "shared" / "data"
 
 
@@ -24,3 +25,14 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no real data at {DATA.relative_to(ROOT.parent)} beside the checkout")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory) -> Path:
+    """The whole chain, run once for all tests; one that changes something works on a copy."""
+    if not (shutil.which("gmx") and shutil.which("mpirun")):
+        pytest.skip("gmx and mpirun are not on PATH (make setup)")
+    folder = tmp_path_factory.mktemp("chain")
+    write_inputs(folder)
+    snakemake(folder)
+    return folder

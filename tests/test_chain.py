@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,22 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import DEMO, ROOT
+from conftest import DEMO
 from helixflow.embeddings import open_embedding, read_index
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("gmx") and shutil.which("mpirun")), reason="gmx and mpirun are not on PATH (make setup)"
-)
-
-#: Shorter than the demo: what is tested here is the flow, not the physics.
-SMALL = """
-samples: samples.tsv
-embeddings: {model: results/embeddings/untrained_model, threads: 1, shards: 2, part_residues: 20000}
-structures: {box_distance_nm: 0.7}
-trajectories:
-  {replicas: 2, threads: 1, minimise_steps: 2000, nvt_ps: 1, npt_ps: 1, production_ns: 0.002, frame_ps: 0.2}
-"""
-
+from workflow import SMALL, snakemake
 
 #: A rule that a stage's target must not run.
 FURTHER = {
@@ -43,16 +28,6 @@ FURTHER = {
 }
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the workflow in a folder as a user does."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder,
-               "--workflow-profile", ROOT / "profiles/local",
-               "--configfile", folder / "config.yaml"]  # fmt: skip
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return done
-
-
 def planned(folder: Path, *arguments: str) -> Counter[str]:
     """How many jobs of every rule a dry run shows."""
     text = snakemake(folder, "--dry-run", *arguments).stdout
@@ -64,19 +39,6 @@ def planned(folder: Path, *arguments: str) -> Counter[str]:
 def rows_of(path: Path) -> list[dict[str, str]]:
     header, *lines = path.read_text().rstrip("\n").split("\n")
     return [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory) -> Path:
-    """The whole chain, run once; tests that change something work on a copy."""
-    folder = tmp_path_factory.mktemp("chain")
-    sheet = (DEMO / "samples.tsv").read_text()
-    for source in DEMO.iterdir():
-        sheet = sheet.replace(f"\t{source.name}\t", f"\t{source}\t")
-    (folder / "samples.tsv").write_text(sheet)
-    (folder / "config.yaml").write_text(SMALL)
-    snakemake(folder)
-    return folder
 
 
 @pytest.fixture

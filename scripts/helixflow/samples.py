@@ -190,7 +190,7 @@ def _parse(row: dict[str, str], folder: Path) -> Sample:
     name, kind = row["sample"], row["kind"]
     _demand(
         _SAMPLE.fullmatch(name),
-        f"sample '{name}' is not a safe name (expected a letter or digit, then up to 99 of A-Z a-z 0-9 . _ -)",
+        f"sample '{name}' is not a safe name (expected a letter or digit, then up to 99 of A-Za-z0-9._-)",
     )
     _demand(name not in RESERVED, f"sample '{name}' is the name of a file of the workflow (expected another)")
     _demand(kind in KINDS, f"kind '{kind}' is unknown (expected one of {', '.join(KINDS)})")
