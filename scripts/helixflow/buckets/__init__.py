@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from helixflow.buckets.groups import group_files, group_units
-from helixflow.buckets.kmers import SATURATED, BucketSettings, Hyperplanes, hash_file
-from helixflow.buckets.sketches import EMPTY, jaccard, sketch
+from helixflow.buckets.kmers import BucketSettings, Hyperplanes, hash_file
+from helixflow.buckets.sketches import EMPTY, SATURATED, jaccard, sketch
 
 __all__ = [
     "EMPTY",

@@ -17,15 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.buckets.sketches import EMPTY, merge, sketch
+from helixflow.buckets.sketches import EMPTY, SATURATED, merge, sketch
 from helixflow.errors import SourceError
 from helixflow.files import whole_file
 from helixflow.samples import DNA_KINDS
 
 log = logging.getLogger(__name__)
-
-#: Above this share of buckets in use, unrelated units look alike.
-SATURATED = 0.25
 
 _CHUNK = 4
 _WINDOWS = 1 << 16

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 #: Fills a sketch of fewer values; larger than every hash.
 EMPTY = np.uint32(0xFFFFFFFF)
+#: Above this share of buckets in use, unrelated units look alike.
+SATURATED = 0.25
 
 
 def sketch(buckets: NDArray[np.integer[Any]], size: int) -> NDArray[np.uint32]:

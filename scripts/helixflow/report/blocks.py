@@ -12,6 +12,9 @@ MOST_ROWS = 200
 #: What stands where a file holds no number.
 MISSING = "not available"
 
+#: What a stage wrote as JSON.
+Json = dict[str, Any]
+
 _KINDS = {"#": "number", ":": "code"}
 
 

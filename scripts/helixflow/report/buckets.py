@@ -169,6 +169,7 @@ def _similarity_figure(paths: Sequence[StrPath]) -> Figure:
         matrix(values, names, "estimated Jaccard index"),
         f"Matrix of the estimated Jaccard indices of {len(names)} units.",
         "A square is the share of buckets that two units have in common among those either of them has; "
-        f"its standard error is about {0.5 / np.sqrt(len(sketches[0])):.3f} at most.",
+        "columns are in the order of the rows. Its standard error is about "
+        f"{0.5 / np.sqrt(len(sketches[0])):.3f} at most.",
         wide=len(names) > NARROW,
     )

@@ -8,17 +8,15 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.report.blocks import Figure, Section, facts, percent, plural, table
+from helixflow.report.blocks import Figure, Json, Section, facts, percent, plural, table
 from helixflow.report.figures import COLOURS, scatter_map
 from helixflow.tables import read_rows
 
-Json = dict[str, Any]
 StrPath = str | os.PathLike[str]
 
 #: Proteins on the map. Ids are digests, so the first by id are a random sample.

@@ -25,7 +25,7 @@ Array = NDArray[np.floating[Any]]
 #: Values of a curve that are drawn; of a longer one, every second, third, … value.
 MOST_POINTS = 300
 #: Names up to which a matrix is drawn in the width of other figures.
-NARROW = 20
+NARROW = 12
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
@@ -103,11 +103,14 @@ def residue_profile(series: Mapping[str, Array], chain_starts: Mapping[str, int]
 
 def histogram(values: NDArray[np.int64], counts: NDArray[np.int64], x_label: str, y_label: str) -> str:
     """Draw how often whole numbers occur, (n,) each, ascending, in at most 40 bins of one width."""
+    from matplotlib.ticker import MaxNLocator
+
     with _drawing(5.0, 2.9) as (axes, finish):
         if len(values):
             width = -(-int(values[-1] - values[0] + 1) // 40)
             edges = np.arange(values[0], values[-1] + width + 1, width).tolist()
             axes.hist(values, edges, weights=counts, color=COLOURS[0], edgecolor="white", linewidth=0.4)
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         _label(axes, x_label, y_label)
     return finish()
 
@@ -115,15 +118,14 @@ def histogram(values: NDArray[np.int64], counts: NDArray[np.int64], x_label: str
 def matrix(values: Array, names: Sequence[str], colour_label: str) -> str:
     """Draw a symmetric (n, n) matrix of shares from 0 to 1, with numbers in it where there is room.
 
-    For more than `NARROW` names the drawing is wider than others.
+    Only rows have names. For more than `NARROW` names the drawing is wider than others.
     """
     narrow = len(names) <= NARROW
-    with _drawing(*((5.0, 4.2) if narrow else (8.0, 7.2))) as (axes, finish):
+    with _drawing(*((5.0, 3.5) if narrow else (8.0, 6.2))) as (axes, finish):
         image = axes.imshow(values, vmin=0, vmax=1, cmap="Blues")
-        shown = [_short(name) for name in names]
-        axes.set_xticks(range(len(names)), shown, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(names)), shown)
-        axes.tick_params(length=0, labelsize=9 if narrow else 7)
+        axes.set_xticks([])
+        axes.set_yticks(range(len(names)), [_short(name) for name in names])
+        axes.tick_params(length=0, labelsize=9 if narrow else 8)
         axes.spines[:].set_visible(False)
         if len(names) <= 8:
             for (row, column), value in np.ndenumerate(values):
@@ -207,6 +209,7 @@ def _colour_bar(axes: Axes, image: Any, label: str, location: str) -> None:
 
 
 def _short(name: str, most: int = 24) -> str:
-    """Shorten a name, and leave out what XML has no room for."""
+    """Leave out the middle of a long name, and what XML has no room for."""
     shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+    half = most // 2
+    return shown if len(shown) <= most else f"{shown[:half]}…{shown[1 - half :]}"

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from helixflow.report.accounting import read_table
-from helixflow.report.blocks import Section, percent, plural, table
-
-Json = dict[str, Any]
+from helixflow.report.blocks import Json, Section, percent, plural, table
 
 
 def links_part(name: str, chains: Sequence[Json], links: str | os.PathLike[str]) -> Section:

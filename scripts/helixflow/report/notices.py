@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from helixflow.buckets import SATURATED
-from helixflow.report.blocks import number, percent, plural
+from helixflow.buckets.sketches import SATURATED
+from helixflow.report.blocks import Json, number, percent, plural
 from helixflow.report.buckets import Spectrum
 from helixflow.report.overview import duration
 from helixflow.report.structures import Structure
-
-Json = dict[str, Any]
 
 #: Nanoseconds of production below which a trajectory is no sampling of what a protein does.
 SHORT_NS = 10
@@ -152,7 +149,7 @@ def _of_simd(structures: Iterable[Structure]) -> Iterator[Notice]:
         if built != possible:
             yield Notice(
                 f"GROMACS ran with {built} instructions on a machine that has {possible}; one built for it "
-                "(gmx in the config) is faster.",
+                "(gmx in the config) is usually faster.",
                 "structures",
             )
 

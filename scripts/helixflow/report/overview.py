@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from helixflow.config import leaves
-from helixflow.report.blocks import Cell, Section, facts, number, plural, table
-
-Json = dict[str, Any]
+from helixflow.report.blocks import Cell, Json, Section, facts, number, plural, table
 
 _NOUNS = {
     "genome": "genome",
@@ -97,7 +94,7 @@ def accounting_section(rows: Sequence[Mapping[str, str]]) -> Section:
         "Accounting",
         [
             "What came in is what went out and what was set aside, item by item; a run of which this is not "
-            "true ends with an error. An item with several reasons has a row for each; together they are the item.",
+            "true ends with an error. An item with several reasons has a row for each, which add up to it.",
             table("Records", "stage | item | in # | out # | set aside # | reason", cells),
         ],
     )
@@ -123,7 +120,9 @@ def provenance_section(run: Json) -> Section:
             "The libraries are those of this page's Python; quality.json and the store of embeddings name "
             "those they were made with. What each job took is in benchmarks, what it said in logs.",
             facts("Versions", versions),
-            facts("Seeds", {key: str(seed) for key, seed in run["seeds"].items()}),
-            facts("Configuration, complete", {key: str(value) for key, value in leaves(run["config"])}),
+            facts("Seeds", {key: str(seed) for key, seed in sorted(run["seeds"].items())}),
+            facts(
+                "Configuration, complete", {key: str(value) for key, value in sorted(leaves(run["config"]))}
+            ),
         ],
     )

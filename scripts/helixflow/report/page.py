@@ -18,11 +18,7 @@ from helixflow.report.figures import MOST_POINTS
 from helixflow.report.links import links_part
 from helixflow.report.notices import Notice, find_notices
 from helixflow.report.overview import accounting_section, provenance_section, samples_section, summarise
-from helixflow.report.proteins import (
-    count_lengths,
-    proteins_section,
-    seen_proteins,
-)
+from helixflow.report.proteins import count_lengths, proteins_section, seen_proteins
 from helixflow.report.structures import (
     Structure,
     cleaning_part,

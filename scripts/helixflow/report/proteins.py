@@ -7,15 +7,13 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
-from helixflow.report.blocks import Figure, Section, Table, number, plural, table
+from helixflow.report.blocks import Figure, Json, Section, Table, number, plural, table
 from helixflow.report.figures import histogram
 from helixflow.tables import private_database, read_rows
 
-Json = dict[str, Any]
 StrPath = str | os.PathLike[str]
 
 #: Pairs of samples whose shared proteins are listed.
@@ -90,7 +88,7 @@ def proteins_section(
             by_sample,
             *_letters_table(counts),
             *_pairs_table(database),
-            _length_figure(lengths),
+            *([_length_figure(lengths)] if len(lengths) > 1 else []),
         ],
     )
 

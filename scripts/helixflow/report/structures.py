@@ -7,18 +7,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.files import read_json
 from helixflow.report.accounting import StageFiles, read_table, replica_of
-from helixflow.report.blocks import Cell, Figure, Section, Table, facts, number, plural, table
+from helixflow.report.blocks import Cell, Figure, Json, Section, Table, facts, number, plural, table
 from helixflow.report.coanalysis import MOST_DRAWN
 from helixflow.report.figures import curves
-
-Json = dict[str, Any]
 
 _OUTCOMES = {
     "pass": Cell("✓ pass", "good"),
@@ -28,12 +25,7 @@ _OUTCOMES = {
 #: Column of the energies, title, label of the axis, and how to read it.
 _ENERGIES = (
     ("temperature_K", "Temperature", "temperature (K)", "It should vary about the thermostat's temperature."),
-    (
-        "density_kg_m3",
-        "Density",
-        "density (kg/m³)",
-        "It should vary without a trend; water alone is near 1000.",
-    ),
+    ("density_kg_m3", "Density", "density (kg/m³)", "It should vary without a trend; water is near 1000."),
     ("potential_kJ_mol", "Potential energy", "potential energy (kJ/mol)", "A trend means it still relaxes."),
 )
 
@@ -57,31 +49,23 @@ class Structure:
 
 def read_structures(files: StageFiles) -> list[Structure]:
     """Read what the stages wrote of each structure."""
+    qualities, energies = _by_replica(files.quality), _by_replica(files.energy)
     per_structure = (files.cleaning, files.setup, files.links, files.link_summaries, files.coanalysis)
     structures = []
     for cleaning, setup, links, summary, coanalysis in zip(*per_structure, strict=True):
         name = Path(cleaning).parent.name
-        quality = {replica: read_json(path) for replica, path in _of_replicas(name, files.quality).items()}
-        energy = _of_replicas(name, files.energy)
-        structures.append(
-            Structure(
-                name,
-                read_json(cleaning),
-                read_json(setup),
-                quality,
-                energy,
-                links,
-                read_json(summary),
-                coanalysis,
-            )
-        )
+        quality = {replica: read_json(path) for replica, path in qualities[name].items()}
+        told = read_json(cleaning), read_json(setup), quality, energies[name]
+        structures.append(Structure(name, *told, links, read_json(summary), coanalysis))
     return structures
 
 
-def _of_replicas(structure: str, paths: Sequence[str]) -> dict[int, str]:
-    """Return the files of a structure's replicas by their numbers."""
-    places = {replica_of(path): path for path in paths}
-    return {replica: places[name, replica] for name, replica in sorted(places) if name == structure}
+def _by_replica(paths: Sequence[str]) -> dict[str, dict[int, str]]:
+    """Sort the files of replicas by structure and number."""
+    found: dict[str, dict[int, str]] = {}
+    for (name, replica), path in sorted((replica_of(path), path) for path in paths):
+        found.setdefault(name, {})[replica] = path
+    return found
 
 
 def structures_table(structures: Sequence[Structure]) -> Table:

@@ -1,0 +1,79 @@
+"""Files are whole or not there, and a job's output goes where it belongs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from helixflow.files import file_digest, read_json, whole_file, write_json
+from workflow import ROOT
+
+
+def test_a_file_takes_its_name_when_it_is_whole(tmp_path):
+    final = tmp_path / "new" / "x.txt"
+    with whole_file(final) as path:
+        path.write_text("whole")
+        assert not final.exists() and path.parent == final.parent and path.suffix == ".txt"
+    assert final.read_text() == "whole"
+    assert list(final.parent.iterdir()) == [final]
+
+
+def test_a_failure_leaves_what_was_there_before(tmp_path):
+    final = tmp_path / "x.txt"
+    final.write_text("before")
+    with pytest.raises(ZeroDivisionError), whole_file(final) as path:
+        path.write_text("half")
+        raise ZeroDivisionError
+    assert final.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_writers_of_one_name_do_not_meet(tmp_path):
+    """Two runs that share a store may write the same part at the same time."""
+    final = tmp_path / "x"
+    with whole_file(final) as first, whole_file(final) as second:
+        assert first != second
+        first.write_text("same")
+        second.write_text("same")
+    assert final.read_text() == "same"
+
+
+def test_json_keeps_order_and_letters(tmp_path):
+    content = {"b": 1, "a": ["Å", None, 0.5]}
+    write_json(tmp_path / "x.json", content)
+    assert read_json(tmp_path / "x.json") == content
+    assert list(read_json(tmp_path / "x.json")) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "digest"),
+    [("sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+     ("md5", "900150983cd24fb0d6963f7d28e17f72")],
+)  # fmt: skip
+def test_digests_are_the_published_ones_of_abc(tmp_path, algorithm, digest):
+    (tmp_path / "x").write_bytes(b"abc")
+    assert file_digest(tmp_path / "x", algorithm) == digest
+
+
+@pytest.mark.parametrize("kind", ["SourceError", "ValueError"])
+def test_a_job_logs_everything_and_tells_the_user_one_line(tmp_path, kind):
+    """Output of child programs is in the log; only an error the user can mend reaches the terminal, once."""
+    program = f"""
+import subprocess
+from helixflow.joblog import log_to
+log_to({str(tmp_path / "job.log")!r})
+from helixflow.errors import SourceError
+print("from Python")
+subprocess.run(["echo", "from a program"])
+raise {kind}("x.fna line 3: the reason")
+"""
+    python = [sys.executable, "-c", program]
+    done = subprocess.run(python, capture_output=True, text=True, check=False, cwd=ROOT / "scripts")
+    log = (tmp_path / "job.log").read_text()
+    assert done.returncode == 1
+    assert "from Python" in log and "from a program" in log and "the reason" in log
+    if kind == "SourceError":
+        assert done.stderr == "SourceError: x.fna line 3: the reason\n"
+        assert "Traceback" not in log
+    else:
+        assert done.stderr == "" and "Traceback" in log
