@@ -14,6 +14,7 @@ import random
 import resource
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,17 +25,22 @@ import numpy as np
 from conftest import ROOT
 from helixflow.buckets import BucketSettings, Hyperplanes, hash_file
 
-K, BITS = 31, 20
+
+K, BITS = 31, 24
 
 
-def cost(work: Callable[..., None], *arguments: object) -> tuple[float, float]:
-    """CPU seconds and peak memory in MB of a piece of work; imports and set-up are inside."""
+def cost(work: Callable[..., Callable[[], None]], *arguments: object) -> tuple[float, float]:
+    """CPU seconds and peak memory in MB of a piece of work.
+
+    `work` makes ready, imports and loaded models included, and returns what is timed.
+    """
     context = get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
 
     def run() -> None:
+        ready = work(*arguments)
         before = os.times()
-        work(*arguments)
+        ready()
         after = os.times()
         used = resource.getrusage(resource.RUSAGE_SELF)
         sender.send((after.user - before.user + after.system - before.system, used.ru_maxrss / 1024))
@@ -64,21 +70,26 @@ def write_genome(path: Path, bases: int) -> None:
     path.write_text(f">random\n{letters}\n")
 
 
-def hash_kmers(path: Path, output: Path) -> None:
-    hash_file(str(path), "random", "genome", str(output), BucketSettings(K, BITS, "hyperplane", 1, 1024))
+def hash_kmers(path: Path, output: Path) -> Callable[[], None]:
+    settings = BucketSettings(K, BITS, "hyperplane", 1, 1024)
+    return partial(hash_file, str(path), "random", "genome", str(output), settings)
 
 
-def hash_like_lshvec(path: Path) -> None:
+def hash_like_lshvec(path: Path) -> Callable[[], None]:
     value = {"A": -1, "T": 1, "C": -1j, "G": 1j}
     weights = Hyperplanes(K, BITS, 1).weights
     normals = (weights[:, 3] + 1j * weights[:, 2]).T.conj().astype(complex)
     powers = 2 ** np.arange(BITS)
-    letters = path.read_text().split("\n")[1]
-    counts: dict[int, int] = {}
-    for start in range(len(letters) - K + 1):
-        kmer = np.array([value[base] for base in letters[start : start + K]])
-        bucket = min(int(((normals @ strand).real > 0) @ powers) for strand in (kmer, -kmer[::-1]))
-        counts[bucket] = counts.get(bucket, 0) + 1
+
+    def run() -> None:
+        letters = path.read_text().split("\n")[1]
+        counts: dict[int, int] = {}
+        for start in range(len(letters) - K + 1):
+            kmer = np.array([value[base] for base in letters[start : start + K]])
+            bucket = min(int(((normals @ strand).real > 0) @ powers) for strand in (kmer, -kmer[::-1]))
+            counts[bucket] = counts.get(bucket, 0) + 1
+
+    return run
 
 
 def bench_buckets(folder: Path) -> None:
@@ -104,11 +115,13 @@ def bench_buckets(folder: Path) -> None:
 
 def make_model(folder: Path) -> None:
     import torch
+    import transformers
     from transformers import BertConfig, BertModel
 
     from helixflow.embeddings.tokens import PROTBERT
 
     torch.manual_seed(1)
+    transformers.logging.disable_progress_bar()
     shape = BertConfig(
         vocab_size=30, hidden_size=1024, num_hidden_layers=4, num_attention_heads=16, intermediate_size=4096,
         max_position_embeddings=40000, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
@@ -125,25 +138,31 @@ def proteome(number: int) -> list[str]:
     return ["".join(dice.choices("ACDEFGHIKLMNPQRSTVWY", k=length)) for length in lengths]
 
 
-def embed(folder: Path, proteins: list[str]) -> None:
+def embed(folder: Path, proteins: list[str]) -> Callable[[], object]:
     from helixflow.embeddings.engine import Encoder, embed_part
     from helixflow.embeddings.model import describe_model
 
     encoder = Encoder(describe_model(str(folder), ""), threads=1)
-    embed_part(encoder, {f"p{number}": protein for number, protein in enumerate(proteins)}, 4096)
+    return partial(
+        embed_part, encoder, {f"p{number}": protein for number, protein in enumerate(proteins)}, 4096
+    )
 
 
-def embed_with_transformers(folder: Path, proteins: list[str], batch: int) -> None:
+def embed_with_transformers(folder: Path, proteins: list[str], batch: int) -> Callable[[], None]:
     import torch
     from transformers import BertModel, BertTokenizer
 
     torch.set_num_threads(1)
     tokenizer = BertTokenizer(str(folder / "vocab.txt"), do_lower_case=False)
     model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
-    with torch.inference_mode():
-        for start in range(0, len(proteins), batch):
-            spaced = [" ".join(protein) for protein in proteins[start : start + batch]]
-            model(**tokenizer(spaced, return_tensors="pt", padding=True)).last_hidden_state.numpy()
+
+    def run() -> None:
+        with torch.inference_mode():
+            for start in range(0, len(proteins), batch):
+                spaced = [" ".join(protein) for protein in proteins[start : start + batch]]
+                model(**tokenizer(spaced, return_tensors="pt", padding=True)).last_hidden_state.numpy()
+
+    return run
 
 
 def bench_embeddings(folder: Path) -> None:
@@ -182,7 +201,7 @@ def lengthen(folder: Path, frames: int) -> None:
             writer.write(universe.atoms)
 
 
-def analyse(folder: Path) -> None:
+def analyse(folder: Path) -> Callable[[], None]:
     from mpi4py import MPI
 
     from helixflow.coanalysis.analysis import Request, analyse_structure
@@ -197,10 +216,10 @@ def analyse(folder: Path) -> None:
         cutoff_nm=0.8,
         min_separation=3,
     )
-    analyse_structure(MPI.COMM_SELF, request, folder / "x.h5")
+    return partial(analyse_structure, MPI.COMM_SELF, request, folder / "x.h5")
 
 
-def analyse_with_mdanalysis(folder: Path) -> None:
+def analyse_with_mdanalysis(folder: Path) -> Callable[[], None]:
     """RMSD, Rg, RMSF, contacts, frame and context embedding, as MDAnalysis's guide does them."""
     import csv
 
@@ -217,16 +236,21 @@ def analyse_with_mdanalysis(folder: Path) -> None:
     embedding = np.array([open_embedding(uris[row["protein"]])[int(row["row"]) - 1] for row in links], float)
     unit = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
     separation = np.abs(np.subtract.outer(np.arange(len(alpha)), np.arange(len(alpha))))
-    context, cosine = np.zeros_like(embedding), unit @ unit.T
-    rms.RMSD(universe, select="name CA").run()
-    for _ in universe.trajectory:
-        universe.atoms.radius_of_gyration()
-        contacts = (distances.distance_array(alpha.positions, alpha.positions) < 8.0) & (separation >= 3)
-        contacts.sum(axis=1) @ embedding
-        (contacts * cosine).sum() / max(contacts.sum(), 1)
-        context += contacts @ embedding
-    align.AlignTraj(universe, universe, select="name CA", in_memory=True).run()
-    rms.RMSF(alpha).run()
+    cosine = unit @ unit.T
+
+    def run() -> None:
+        rms.RMSD(universe, select="name CA").run()
+        context = np.zeros_like(embedding)
+        for _ in universe.trajectory:
+            universe.atoms.radius_of_gyration()
+            contacts = (distances.distance_array(alpha.positions, alpha.positions) < 8.0) & (separation >= 3)
+            contacts.sum(axis=1) @ embedding
+            (contacts * cosine).sum() / max(contacts.sum(), 1)
+            context += contacts @ embedding
+        align.AlignTraj(universe, universe, select="name CA", in_memory=True).run()
+        rms.RMSF(alpha).run()
+
+    return run
 
 
 def bench_coanalysis(folder: Path) -> None:
