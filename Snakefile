@@ -28,7 +28,20 @@ include: "rules/report.smk"
 
 
 rule all:
-    """The report, and with it everything it shows."""
+    """The report, and everything it shows."""
     default_target: True
     input:
+        rules.sequences.input,
+        rules.buckets.input,
+        rules.structures.input,
+        rules.proteins.input,
+        rules.embeddings.input,
+        rules.trajectories.input,
+        rules.links.input,
+        rules.coanalysis.input,
         rules.report.input,
+
+
+onerror:
+    # Snakemake's own account of a failed job is long; what the user has to mend comes last.
+    print(*mendable(log), sep="\n", file=sys.stderr)

@@ -1,10 +1,11 @@
 """The configuration, the sample sheet, and what is derived from them."""
 
 import re
+import sys
 
 from helixflow.config import complete_config, read_schema
 from helixflow.embeddings import check_settings
-from helixflow.errors import one_line
+from helixflow.errors import mendable, one_line
 from helixflow.samples import ACCESSIONS, DNA_KINDS, find_sheet, read_sheet, resolve
 from helixflow.trajectories.settings import check_lengths
 
@@ -12,7 +13,11 @@ with one_line():
     config.update(complete_config(config, read_schema(f"{workflow.basedir}/config/schema.yaml")))
     check_settings(config["embeddings"])
     check_lengths(config["trajectories"])
-    samples = read_sheet(find_sheet(config["samples"], ["", workflow.basedir]))
+    sheet = find_sheet(config["samples"], ["", workflow.basedir])
+    samples = read_sheet(sheet)
+
+if workflow.is_main_process:
+    print(f"Sample sheet: {sheet.absolute()}, {len(samples)} rows", file=sys.stderr)
 
 
 def named(*kinds):

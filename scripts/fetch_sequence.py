@@ -13,5 +13,5 @@ settings = FetchSettings(
     snakemake.config["sequences"]["attempts"], snakemake.config["sequences"]["timeout_s"]
 )
 source, origin, checksum = snakemake.params.source, snakemake.params.origin, snakemake.params.checksum
-with fetch(source, origin, Path("work/sequences"), checksum, settings) as fetched:
+with fetch(source, origin, Path("work/sequences", sample), checksum, settings) as fetched:
     write_sequences(fetched, sample, kind, **snakemake.output)

@@ -25,7 +25,6 @@ import numpy as np
 from conftest import ROOT
 from helixflow.buckets import BucketSettings, Hyperplanes, hash_file
 
-
 K, BITS = 31, 24
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from conftest import DEMO
 from helixflow.embeddings import open_embedding, read_index
-from workflow import SMALL, snakemake
+from workflow import SMALL, command, snakemake
 
 #: A rule that a stage's target must not run.
 FURTHER = {
@@ -83,6 +84,23 @@ def test_neither_order_nor_comments_of_the_sheet_matter(copy):
         "\n".join([header, "# the same rows, the other way round", *rows[::-1], ""])
     )
     assert planned(copy) == {}
+
+
+@pytest.mark.parametrize("lost", ["coanalysis/capsid_ctd.h5", "links/capsid_ctd.tsv", "buckets/hiv1.h5"])
+def test_a_result_that_was_deleted_is_made_again(copy, lost):
+    (copy / "results" / lost).unlink()
+    jobs = planned(copy)
+    assert sum(jobs.values()) > 0 and jobs["simulate_replica"] == jobs["embed_shard"] == 0
+
+
+def test_what_the_user_must_mend_is_the_last_thing_said(copy):
+    (copy / "bad.faa").write_text(">p\nMKL*V\n")
+    with (copy / "samples.tsv").open("a") as sheet:
+        sheet.write("bad\tproteins\tbad.faa\t\t\t\t\n")
+    done = subprocess.run(command(copy), capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("SourceError: ") and "record 'p' has '*' at position 4" in last
 
 
 @pytest.mark.parametrize(

@@ -654,7 +654,9 @@ def test_weights_that_changed_since_are_refused(folder, tmp_path):
         ("vocab.txt", "O\n", "O\nJ\n", "31 tokens, expected at most the 30"),
         ("config.json", "{", "", "is not JSON"),
         ("config.json", '"bert"', '"t5"', "expected a model of type bert"),
-        ("config.json", '"hidden_size": 64,', "", "no number for 'hidden_size'"),
+        ("config.json", '"hidden_size": 64,', "", "'hidden_size' is None"),
+        ("config.json", '"hidden_size": 64', '"hidden_size": 0', "'hidden_size' is 0"),
+        ("config.json", '"model_type"', '"is_decoder": true, "model_type"', "'is_decoder' is set"),
         (
             "config.json",
             '"model_type"',
@@ -669,6 +671,17 @@ def test_files_that_are_not_a_protein_model_are_refused(folder, tmp_path, name, 
     with pytest.raises(EmbeddingError, match=message) as error:
         describe_model(str(copy), "")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("config.json", b"[]", "found list"), ("vocab.txt", b"\xff\xfe", "is not a list of tokens")],
+)
+def test_files_that_are_something_else_are_refused(folder, tmp_path, name, content, message):
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    (copy / name).write_bytes(content)
+    with pytest.raises(EmbeddingError, match=message):
+        describe_model(str(copy), "")
 
 
 # The settings
@@ -691,6 +704,7 @@ def settings(**changes):
         ({"model": "half"}, "found config.json"),
         ({"revision": "main"}, "expected the commit of Rostlab/prot_bert"),
         ({"store": "s3://bucket/prefix"}, "expected a folder"),
+        ({"store": "half/config.json"}, "which is a file; expected a folder"),
     ],
 )
 def test_settings_are_checked_before_any_job(tmp_path, monkeypatch, changes, message):

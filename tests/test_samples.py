@@ -60,6 +60,14 @@ def test_order_and_comments_do_not_matter(tmp_path):
         ("a\tgenome\tx.fna\t\t\t\tA", "'A'", "none"),
         ("a\tstructure\tx.fna\t\t\t\tA;B", "'A;B'", "A,B"),
         ("a\tgenome\tx.fna\t\t\t\t\textra", "8 columns", "7"),
+        ("a\tgenome\tx.fna\t\tfoo\v#bar\t4", "taxon", "cannot be printed"),
+        ("a\tgenome\tx.fna\t\tfoo\x85bar\t4", "taxon", "cannot be printed"),
+        ("a\tgenome\t" + "ACGT" * 300, "source has 1200 characters", "at most 1000"),
+        ("a\tgenome\t" + "ACGT" * 100, "is not a file", "ACGT"),
+        ("a\tgenome\t{x}.fna", "'{x}.fna' has braces", "without"),
+        ("a\tgenome\thttp://[::1/x", "http://[::1/x", "http://host/path"),
+        ("a\tgenome\thttp://host:99999999/x", "99999999", "http://host/path"),
+        ("a\tgenome\tx.fna\t\t\t" + "1" * 900, "genetic_code", "11"),
     ],
 )
 def test_bad_row_names_line_found_and_expected(tmp_path, row, found, expected):
@@ -121,6 +129,8 @@ def test_accessions_resolve_to_their_database(database):
         ({"buckets": {"k": 99}}, "'buckets/k' is 99, expected at most 63"),
         ({"buckets": []}, "'buckets' is \\[\\], expected a value of type object"),
         ({"proteins": {"units": "some"}}, "'proteins/units' is 'some', expected one of all, representatives"),
+        ({"coanalysis": {"cutoff_nm": "nan"}}, "'coanalysis/cutoff_nm' is nan, expected a finite number"),
+        ({"structures": {"box_distance_nm": float("inf")}}, "is inf, expected a finite number"),
         ({"trajectories": {"production_ns": 0}}, "'trajectories/production_ns' is 0, expected more than 0"),
     ],
 )
@@ -136,8 +146,9 @@ def test_missing_sheet_key():
 
 def test_defaults_are_filled_and_command_line_strings_are_read_by_type():
     config = {"samples": "x", "buckets": {"k": "21"}, "structures": {"salt_M": "0"}}
-    complete = complete_config(config, SCHEMA)
+    complete = complete_config(config | {"embeddings": {"shards": 3.0}}, SCHEMA)
     assert complete["buckets"]["k"] == 21
+    assert isinstance(complete["embeddings"]["shards"], int)
     assert complete["structures"]["salt_M"] == 0.0
     assert complete["buckets"]["bits"] == SCHEMA["properties"]["buckets"]["properties"]["bits"]["default"]
 

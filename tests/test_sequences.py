@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from conftest import DEMO
 from helixflow.errors import SourceError
+from helixflow.fasta import read_fasta
 from helixflow.sequences import FetchSettings, fetch, write_sequences, write_structure
 
 QUICK = FetchSettings(attempts=3, timeout_s=5, first_wait_s=0.01)
@@ -96,6 +97,43 @@ def test_letters_are_normalised_and_counted(tmp_path):
     assert records(out) == {"a": "ACGTRYN", "b": "ACGT"}
     assert told["normalised"] == {"lower case": 4, "U to T": 1, "ambiguous bases kept": 3}
     assert told["set_aside"] == [{"record": "empty", "reason": "no sequence"}]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(tmp_path, end):
+    source = text(tmp_path, f">a one{end}AC{end}GT{end}>b\ttwo{end}GG{end}".encode())
+    out, told = normalise(source, "genome", tmp_path)
+    assert records(out) == {"a": "ACGT", "b": "GG"}
+    assert told["residues"] == 6
+
+
+def test_nothing_hides_in_a_header(tmp_path):
+    """A carriage return within a header ends it, so what all readers of the result see is the same."""
+    out, told = normalise(text(tmp_path, b">a x\x0by\rGGGG\nACGT\n"), "genome", tmp_path)
+    assert told["residues"] == 8
+    with pysam.FastaFile(str(out)) as indexed:
+        assert indexed.fetch("a") == "GGGGACGT" == dict(read_fasta(out))["a"]
+
+
+def test_byte_order_mark(tmp_path):
+    out, _ = normalise(text(tmp_path, b"\xef\xbb\xbf>a\nACGT\n"), "genome", tmp_path)
+    assert records(out) == {"a": "ACGT"}
+
+
+@pytest.mark.parametrize("keep", [0.55, 0.8, 0.99])
+def test_truncated_genbank_is_refused(tmp_path, keep):
+    whole = (DEMO / "NC_005816.gb").read_bytes()
+    source = text(tmp_path, whole[: int(len(whole) * keep)])
+    with pytest.raises(SourceError, match=r"is not a whole GenBank file|has no sequence") as error:
+        normalise(source, "genome", tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_genbank_that_lost_a_line_is_refused(tmp_path):
+    lines = (DEMO / "NC_005816.gb").read_text().splitlines(True)
+    del lines[-40]
+    with pytest.raises(SourceError, match="Expected sequence length 9609, found 9549"):
+        normalise(text(tmp_path, "".join(lines)), "genome", tmp_path)
 
 
 def test_terminal_stop_of_a_protein_is_stripped(tmp_path):
@@ -208,6 +246,7 @@ def server():
             faults.asked.append(asked)
             if faults.statuses:
                 self.send_response(faults.statuses.pop(0))
+                self.send_header("Location", self.path)
                 self.send_header("Retry-After", "0")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -296,6 +335,13 @@ def test_server_that_says_no(tmp_path, server, status, tries):
         normalise(url, "genome", tmp_path)
     assert len(faults.asked) == tries
     assert not (tmp_path / "out.fasta.gz").exists()
+
+
+def test_redirects_in_a_circle(tmp_path, server):
+    url, faults = server
+    faults.statuses = [302] * 99
+    with pytest.raises(SourceError, match="cannot be fetched"):
+        normalise(url, "genome", tmp_path)
 
 
 def test_flipped_byte_is_noticed_by_the_checksum(tmp_path, server):

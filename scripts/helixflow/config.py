@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,9 @@ def complete_config(config: Settings, schema: Settings) -> Settings:
     errors = sorted(Draft202012Validator(schema).iter_errors(complete), key=lambda error: list(error.path))
     if errors:
         raise ConfigError(_explain(errors[0], schema))
+    for key, value in leaves(complete):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"config: '{key}' is {value}, expected a finite number")
     return complete
 
 
@@ -81,13 +85,15 @@ def _complete(value: Any, schema: Settings) -> Any:
 
 
 def _coerce(value: Any, kind: str) -> Any:
-    """Read a number from a string, as nested values given by --config arrive; else leave it."""
-    if not isinstance(value, str) or kind not in ("integer", "number"):
-        return value
-    try:
-        return int(value) if kind == "integer" else float(value)
-    except ValueError:
-        return value
+    """Read a number from a string, as nested values given by --config arrive, and 2.0 as 2."""
+    if isinstance(value, str) and kind in ("integer", "number"):
+        try:
+            value = int(value) if kind == "integer" else float(value)
+        except ValueError:
+            return value
+    if kind == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 def _explain(error: ValidationError, schema: Settings) -> str:

@@ -6,9 +6,11 @@ Anything else that is raised in this package is a fault of the program.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class HelixflowError(Exception):
@@ -41,6 +43,13 @@ class EmbeddingError(HelixflowError):
 
 class MismatchError(HelixflowError):
     """Two results that describe the same molecule do not fit together."""
+
+
+def mendable(log: str | os.PathLike[str]) -> list[str]:
+    """Return the lines of a log that tell of an error the user can mend, each once."""
+    kinds = tuple(f"{kind.__name__}: " for kind in HelixflowError.__subclasses__())
+    lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
+    return list(dict.fromkeys(line.strip() for line in lines if line.strip().startswith(kinds)))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import io
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -151,12 +151,12 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SheetError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    # Lines end with LF, CRLF or CR; str.splitlines would end them at form feeds and the like too.
+    lines = io.StringIO(text, newline=None)
     table = [
-        (number, [cell.strip() for cell in cells])
-        for number, cells in enumerate(
-            csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE), 1
-        )
-        if any(cell.strip() for cell in cells) and not cells[0].startswith("#")
+        (number, [cell.strip() for cell in line.rstrip("\n").split("\t")])
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.startswith("#")
     ]
     if not table:
         raise SheetError(f"{path}: empty, expected the columns {', '.join(COLUMNS)}")
@@ -188,6 +188,9 @@ def _check_header(where: str, header: list[str]) -> None:
 def _parse(row: dict[str, str], folder: Path) -> Sample:
     """Check one row; messages are without the place, which the caller adds."""
     name, kind = row["sample"], row["kind"]
+    for column, cell in row.items():
+        _demand(cell.isprintable(), f"{column} {cell!r} has characters that cannot be printed")
+        _demand(len(cell) <= 1000, f"{column} has {len(cell)} characters, expected at most 1000")
     _demand(
         _SAMPLE.fullmatch(name),
         f"sample '{name}' is not a safe name (expected a letter or digit, then up to 99 of A-Za-z0-9._-)",
@@ -221,7 +224,7 @@ def _genetic_code(text: str, kind: str) -> int:
     _demand(
         not text or kind in DNA_KINDS, f"genetic_code '{text}' has no meaning for kind {kind} (expected none)"
     )
-    code = int(text) if text.isdecimal() and text.isascii() else 0
+    code = int(text) if re.fullmatch("[0-9]{1,2}", text) else 0
     _demand(
         not text or code in GENETIC_CODES,
         f"genetic_code '{text}' is unknown (expected a table of NCBI, {', '.join(map(str, GENETIC_CODES))})",
@@ -241,7 +244,6 @@ def _chains(text: str, kind: str) -> tuple[str, ...]:
 def _local_path(source: str, kind: str, folder: Path) -> Path | None:
     """Check a source; return the file it names, or None where it is fetched."""
     _demand(source, "source is empty (expected a path, an http(s) URL or an accession such as pdb:1A8O)")
-    _demand(source.isprintable(), f"source {source!r} has characters that cannot be printed")
     scheme, colon, rest = source.partition(":")
     check = _SCHEMES.get(scheme) if colon else None
     if check is not None:
@@ -252,15 +254,29 @@ def _local_path(source: str, kind: str, folder: Path) -> Path | None:
         f"source '{source}' has an unknown scheme (expected a path, {', '.join(s + ':' for s in _SCHEMES)})",
     )
     path = folder / source
-    _demand(path.is_file(), f"source '{source}' is not a file (expected {path.absolute()})")
+    # Snakemake takes braces in the path of an input for a wildcard.
+    _demand(
+        "{" not in str(path) and "}" not in str(path),
+        f"source '{source}' has braces (expected a path without)",
+    )
+    _demand(_is_file(path), f"source '{source}' is not a file (expected {path.absolute()})")
     return path
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _check_url(source: str, scheme: str, rest: str, kind: str) -> None:
-    _demand(
-        urlsplit(source).hostname and " " not in source,
-        f"source '{source}' is not a URL (expected {scheme}://host/path)",
-    )
+    try:
+        address = urlsplit(source)
+        valid = address.hostname and " " not in source and address.port != 0
+    except ValueError:
+        valid = False
+    _demand(valid, f"source '{source}' is not a URL (expected {scheme}://host/path)")
 
 
 def _check_accession(source: str, scheme: str, rest: str, kind: str) -> None:

@@ -193,6 +193,8 @@ def _read_config(path: Path) -> dict[str, Any]:
         config: dict[str, Any] = read_json(path)
     except ValueError as error:
         raise EmbeddingError(f"{path}: is not JSON ({error})") from None
+    if not isinstance(config, dict):
+        raise EmbeddingError(f"{path}: expected the configuration of a BERT, found {type(config).__name__}")
     kind = config.get("model_type", "bert")
     positions = config.get("position_embedding_type", "absolute")
     if (kind, positions) != ("bert", "absolute"):
@@ -200,9 +202,14 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{path}: expected a model of type bert with absolute positions, "
             f"found type {kind} with {positions} positions"
         )
-    missing = [name for name in _SHAPE if not isinstance(config.get(name), int)]
-    if missing:
-        raise EmbeddingError(f"{path}: no number for '{missing[0]}', expected the configuration of a BERT")
+    # A decoder's residues see only those before them, with the same weights.
+    other = [name for name in ("is_decoder", "add_cross_attention") if config.get(name)]
+    if other:
+        raise EmbeddingError(f"{path}: '{other[0]}' is set, expected an encoder")
+    for name in _SHAPE:
+        value = config.get(name)
+        if not isinstance(value, int) or value < 1:
+            raise EmbeddingError(f"{path}: '{name}' is {value!r}, expected the number of a BERT")
     return config
 
 
@@ -224,7 +231,7 @@ def _load_weights(folder: Path, weights: str) -> BertModel:
             weights_only=True,
             output_loading_info=True,
         )
-    except (OSError, RuntimeError, ValueError, SafetensorError, UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, SafetensorError, UnpicklingError) as error:
         raise EmbeddingError(
             f"{folder / weights}: cannot be loaded as a BERT's weights ({_first_line(error)})"
         ) from None

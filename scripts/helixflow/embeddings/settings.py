@@ -38,6 +38,8 @@ def check_settings(settings: dict[str, Any]) -> None:
         raise ConfigError(
             f"config: 'embeddings/store' is '{store}', expected a folder (S3 is not supported yet)"
         )
+    if Path(store).exists() and not Path(store).is_dir():
+        raise ConfigError(f"config: 'embeddings/store' is '{store}', which is a file; expected a folder")
     if is_folder(model):
         find_files(model)
     elif not _HUB_ID.fullmatch(model):

@@ -216,7 +216,9 @@ def _open_part(path: Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r", locking=False) as part:
             yield part
     except FileNotFoundError:
-        raise EmbeddingError(f"{path}: no such part of the store of embeddings") from None
+        raise EmbeddingError(
+            f"{path}: no such part of the store of embeddings; run again with --forcerun plan_shards"
+        ) from None
     except (OSError, KeyError) as error:
         raise EmbeddingError(
             f"{path}: is not a whole part of the store ({error}); delete it and run again "

@@ -41,7 +41,10 @@ def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
     EmbeddingError
         When a residue or a special token is missing, or a token is there twice.
     """
-    tokens = Path(path).read_text(encoding="utf-8").splitlines()
+    try:
+        tokens = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise EmbeddingError(f"{path}: is not a list of tokens ({error})") from None
     missing = [token for token in (*SPECIAL, *RESIDUES) if token not in tokens]
     if missing:
         raise EmbeddingError(

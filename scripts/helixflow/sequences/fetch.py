@@ -83,7 +83,8 @@ def fetch(
     origin : str
         A path, which is used where it lies, or an http(s) URL, which is downloaded.
     folder : Path
-        Where downloads are kept for the block, and interrupted ones until they are resumed.
+        Where the download is kept for the block, and an interrupted one until it is resumed;
+        of this source alone, since two downloads into one file would mix.
     checksum : str
         ``sha256:…``, ``md5:…`` or empty.
     settings : FetchSettings
@@ -129,6 +130,8 @@ def download(url: str, target: Path, settings: FetchSettings) -> None:
             try:
                 _continue(client, url, part)
                 break
+            except (httpx.TooManyRedirects, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+                raise SourceError(f"{url}: cannot be fetched ({error})") from None
             except (_TryAgain, httpx.TransportError) as error:
                 failures = 1 if _size(part) > before else failures + 1
                 reason = str(error) or type(error).__name__

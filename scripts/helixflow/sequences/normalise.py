@@ -7,9 +7,12 @@ letter of the alphabet is refused. What was changed and what was set aside is co
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import io
 import logging
 import os
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -128,7 +131,7 @@ def read_records(path: Path) -> tuple[str, Iterator[Record]]:
         When the file is empty or begins like neither.
     """
     with open_source(path) as stream:
-        first = next((line.strip() for line in stream if line.strip()), b"")
+        first = next((line for _, line in _lines(stream) if line), b"")
     if first.startswith(b">"):
         return "fasta", _read_fasta(path)
     if first.startswith(b"LOCUS"):
@@ -193,8 +196,7 @@ def _read_fasta(path: Path) -> Iterator[Record]:
     with open_source(path) as stream:
         header, start = b"", 0
         lines: list[bytes] = []
-        for number, line in enumerate(stream, 1):
-            line = line.strip()
+        for number, line in _lines(stream):
             if line.startswith(b">"):
                 if start:
                     yield _fasta_record(header, lines, start)
@@ -205,26 +207,39 @@ def _read_fasta(path: Path) -> Iterator[Record]:
 
 
 def _fasta_record(header: bytes, lines: list[bytes], start: int) -> Record:
-    name, _, description = header.decode("utf-8", "replace").strip().partition(" ")
-    return Record(name, description.strip(), b"".join(lines), f"line {start}")
+    name, *description = header.decode("utf-8", "replace").split() or [""]
+    return Record(name, _printable(" ".join(description)), b"".join(lines), f"line {start}")
+
+
+def _lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Give lines with their numbers, whether they end with LF, CRLF or, as on old Macs, CR."""
+    texts = (line for text in stream for line in text.removesuffix(b"\n").removesuffix(b"\r").split(b"\r"))
+    for number, line in enumerate(texts, 1):
+        yield number, line.removeprefix(codecs.BOM_UTF8).strip()
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _read_genbank(path: Path) -> Iterator[Record]:
-    import io
-
-    from Bio import SeqIO
+    from Bio import BiopythonParserWarning, SeqIO
     from Bio.Seq import UndefinedSequenceError
 
-    with open_source(path) as stream, io.TextIOWrapper(stream) as text:
+    with open_source(path) as stream, io.TextIOWrapper(stream) as text, warnings.catch_warnings():
+        # The parser only warns of a sequence that is not as long as its LOCUS line says.
+        damaged = "Expected sequence length|Premature end of file"
+        warnings.filterwarnings("error", damaged, BiopythonParserWarning)
         try:
             for number, entry in enumerate(SeqIO.parse(text, "genbank"), 1):
-                yield Record(entry.id, entry.description, bytes(entry.seq), f"entry {number}")
+                yield Record(entry.id, _printable(entry.description), bytes(entry.seq), f"entry {number}")
         except UndefinedSequenceError:
             raise SourceError(
                 f"{path}: a GenBank entry has no sequence (expected one behind ORIGIN)"
             ) from None
-        except (ValueError, UnicodeDecodeError) as error:
-            raise SourceError(f"{path}: is not a whole GenBank file ({error})") from None
+        except (ValueError, BiopythonParserWarning) as error:
+            reason = " ".join(str(error).split())
+            raise SourceError(f"{path}: is not a whole GenBank file ({reason})") from None
 
 
 def _write_record(record: Record, out: BinaryIO) -> None:
@@ -247,8 +262,6 @@ def _check(tally: Tally, kind: str, origin: str) -> None:
 
 def _count_atoms(path: Path, form: str, origin: str) -> Tally:
     """Count atoms and residues of the first model, which shows that the file is a structure."""
-    import warnings
-
     from Bio.PDB import MMCIFParser, PDBParser
     from Bio.PDB.PDBExceptions import PDBConstructionException
 
