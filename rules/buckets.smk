@@ -6,13 +6,6 @@ Writes  results/buckets/{sample}.h5           bucket spectrum, sketch of every u
 """
 
 
-rule buckets:
-    """Every unit has its buckets and its group."""
-    input:
-        "results/buckets/groups.parquet",
-    localrule: True
-
-
 rule hash_kmers:
     """Hash the k-mers of one row into buckets."""
     input:
@@ -60,3 +53,11 @@ rule group_units:
         min_jaccard=lookup("buckets/min_jaccard", within=config),
     script:
         "../scripts/group_units.py"
+
+
+rule buckets:
+    """Every unit has its buckets and its group."""
+    input:
+        collect(rules.hash_kmers.output, sample=dna),
+        rules.group_units.output,
+    localrule: True

@@ -8,13 +8,6 @@ Writes  results/coanalysis/{structure}.h5                             per frame,
 """
 
 
-rule coanalysis:
-    """Every structure has its co-analysis."""
-    input:
-        collect("results/coanalysis/{structure}.h5", structure=structures),
-    localrule: True
-
-
 rule analyse_structure:
     """Analyse the replicas of one structure; the ranks share the frames."""
     input:
@@ -49,3 +42,10 @@ rule analyse_structure:
         " --topologies {input.topologies:q} --trajectories {input.trajectories:q} --replicas {params.replicas}"
         " --cutoff-nm {params.cutoff_nm} --min-separation {params.min_separation}"
         " --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule coanalysis:
+    """Every structure has its co-analysis."""
+    input:
+        collect(rules.analyse_structure.output, structure=structures),
+    localrule: True

@@ -12,13 +12,6 @@ Writes  results/embeddings/model.json              what the model is exactly
 from helixflow.embeddings import model_files
 
 
-rule embeddings:
-    """Every distinct protein has its embedding."""
-    input:
-        "results/embeddings/index.parquet",
-    localrule: True
-
-
 rule make_untrained_model:
     """Make a small model with random weights, only when it is the configured one."""
     output:
@@ -129,3 +122,11 @@ rule index_embeddings:
         store=lookup("embeddings/store", within=config),
     script:
         "../scripts/index_embeddings.py"
+
+
+rule embeddings:
+    """Every distinct protein has its embedding."""
+    input:
+        rules.describe_model.output,
+        rules.index_embeddings.output,
+    localrule: True

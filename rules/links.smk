@@ -8,13 +8,6 @@ Writes  results/links/{structure}.tsv                 one line per residue: prot
 """
 
 
-rule links:
-    """The partners of all chains are known."""
-    input:
-        collect("results/links/{structure}.{kind}", structure=structures, kind=["tsv", "json"]),
-    localrule: True
-
-
 rule link_chains:
     """Link the chains of one structure to their partners."""
     input:
@@ -41,3 +34,10 @@ rule link_chains:
         min_coverage=lookup("links/min_coverage", within=config),
     script:
         "../scripts/link_chains.py"
+
+
+rule links:
+    """The partners of all chains are known."""
+    input:
+        collect(rules.link_chains.output, structure=structures),
+    localrule: True

@@ -11,14 +11,6 @@ Writes  results/proteins/{sample}.fasta.gz, .parquet, .json proteins of one row,
 protein_sources = dna + protein_files + structures
 
 
-rule proteins:
-    """Every distinct protein is known."""
-    input:
-        "results/proteins/distinct.fasta.gz",
-        "results/proteins/occurrences.parquet",
-    localrule: True
-
-
 rule call_genes:
     """Call the genes of one row of DNA."""
     input:
@@ -117,3 +109,13 @@ rule collect_proteins:
         units=lookup("proteins/units", within=config),
     script:
         "../scripts/collect_proteins.py"
+
+
+rule proteins:
+    """Every distinct protein is known."""
+    input:
+        collect(rules.call_genes.output, sample=dna),
+        collect(rules.read_protein_file.output, sample=protein_files),
+        collect(rules.read_chains.output, structure=structures),
+        rules.collect_proteins.output,
+    localrule: True

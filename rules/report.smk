@@ -36,13 +36,6 @@ stage_files = {
 }
 
 
-rule report:
-    """The page is there."""
-    input:
-        "results/report/index.html",
-    localrule: True
-
-
 rule record_run:
     """Record what the run was made with, and see that no record was lost in silence."""
     input:
@@ -87,3 +80,11 @@ rule write_report:
         max_length_trained=lookup("embeddings/max_length_trained", within=config),
     script:
         "../scripts/write_report.py"
+
+
+rule report:
+    """The page is there, and what it was made from."""
+    input:
+        rules.record_run.output,
+        rules.write_report.output,
+    localrule: True

@@ -7,13 +7,6 @@ Writes  results/sequences/{sample}.fasta.gz    DNA or proteins, bgzip, with .fai
 """
 
 
-rule sequences:
-    """Every source is there, verified and normalised."""
-    input:
-        collect("results/sequences/{sample}.json", sample=samples),
-    localrule: True
-
-
 rule fetch_sequence:
     """Fetch one row's DNA or proteins and write it as indexed FASTA."""
     input:
@@ -67,3 +60,11 @@ rule fetch_structure:
         checksum=of_sample("checksum"),
     script:
         "../scripts/fetch_structure.py"
+
+
+rule sequences:
+    """Every source is there, verified and normalised."""
+    input:
+        collect(rules.fetch_sequence.output, sample=dna + protein_files),
+        collect(rules.fetch_structure.output, sample=structures),
+    localrule: True

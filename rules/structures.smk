@@ -11,13 +11,6 @@ Writes  results/structures/{structure}/clean.pdb      protein alone, one model, 
 """
 
 
-rule structures:
-    """Every structure is ready to be simulated."""
-    input:
-        collect("results/structures/{structure}/setup.json", structure=structures),
-    localrule: True
-
-
 rule clean_structure:
     """Take the protein out of a structure, or say why it cannot be simulated."""
     input:
@@ -72,3 +65,11 @@ rule prepare_system:
         seed=lookup("structures/seed", within=config),
     script:
         "../scripts/prepare_system.py"
+
+
+rule structures:
+    """Every structure is ready to be simulated."""
+    input:
+        collect(rules.clean_structure.output, structure=structures),
+        collect(rules.prepare_system.output, structure=structures),
+    localrule: True

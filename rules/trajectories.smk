@@ -10,17 +10,6 @@ Writes  results/trajectories/{structure}/minimised.gro, minimised.json
 """
 
 
-rule trajectories:
-    """Every replica of every structure is simulated and checked."""
-    input:
-        collect(
-            "results/trajectories/{structure}/{replica}/quality.json",
-            structure=structures,
-            replica=replicas,
-        ),
-    localrule: True
-
-
 rule minimise_system:
     """Relax a solvated system, once for all its replicas."""
     input:
@@ -82,3 +71,11 @@ rule simulate_replica:
         frame_ps=lookup("trajectories/frame_ps", within=config),
     script:
         "../scripts/simulate_replica.py"
+
+
+rule trajectories:
+    """Every replica of every structure is simulated and checked."""
+    input:
+        collect(rules.minimise_system.output, structure=structures),
+        collect(rules.simulate_replica.output, structure=structures, replica=replicas),
+    localrule: True

@@ -1,5 +1,6 @@
 """The page and the accounting, on small outputs of the real stages and against the files themselves."""
 
+import base64
 import csv
 import json
 import os
@@ -34,12 +35,13 @@ from helixflow.proteins import call_genes, collect_proteins, read_chains, read_p
 from helixflow.provenance import git_state, record_run, sheet_rows
 from helixflow.report import StageFiles, write_accounting, write_report
 from helixflow.report.accounting import Entry, read_table
-from helixflow.report.blocks import number
+from helixflow.report.blocks import Figure, number
 from helixflow.report.buckets import Spectrum
-from helixflow.report.coanalysis import MOST_DRAWN
+from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
 from helixflow.report.embeddings import principal_components, read_means
-from helixflow.report.figures import curves, histogram, matrix, residue_profile, split_map
-from helixflow.report.notices import find_notices
+from helixflow.report.figures import curves, histogram, matrix, residue_profile, residue_ticks, split_map
+from helixflow.report.links import links_part
+from helixflow.report.notices import EXPECTED, find_notices
 from helixflow.report.page import MOST_FIGURED
 from helixflow.report.structures import read_structures
 from helixflow.samples import read_sheet
@@ -344,6 +346,14 @@ class Page(HTMLParser):
         return {row["what"]: row["value"] for row in self.tables[caption]}
 
 
+def texts(svg: str) -> list[str]:
+    """The texts of a drawing."""
+    return [
+        "".join(text.itertext()).strip()
+        for text in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+    ]
+
+
 def value(cell: str) -> float:
     """The number a cell shows."""
     return float(
@@ -459,6 +469,22 @@ def test_samples_and_their_proteins(run, page):
         assert (value(shown["residues"]), shown["sha256"]) == (source["residues"], source["sha256"][:8])
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("/a/very long/way/to/virus.fna", "virus.fna"),
+        ("NC_001802.1", "NC_001802.1"),
+        ("https://example.org/virus.fna?a=b/c", "https://example.org/virus.fna?a=b/c"),
+    ],
+)
+def test_of_a_path_the_name_is_shown_and_the_whole_is_told(copy, source, shown):
+    change_json(source=source)(copy.files.sequences[0])
+    page = Page(copy.write(copy.folder / "index.html"))
+    assert page.tables["Rows of the sheet"][0]["source"] == shown
+    told = [attributes["title"] for tag, attributes in page.tags if tag == "td" and "title" in attributes]
+    assert source in (told[0], shown)
+
+
 def test_letters_that_became_x(page):
     rows = page.tables["Letters the model has no trained vector for, embedded as X"]
     assert [list(row.values()) for row in rows] == [["my_proteins", "U", "2"], ["my_proteins", "Z", "1"]]
@@ -509,6 +535,28 @@ def test_links(run, page):
     assert list(shown.values()) == [CHAIN, f"L{substituted['number']}", f"A{substituted['row']}"]
 
 
+def test_where_no_protein_is_alike_enough_the_nearest_is_told(run):
+    (chain,) = read_json(run.files.link_summaries[0])["chains"]
+    alone = chain | {"partner": "self"}
+    lonely = alone | {"best_found": None}
+    (shown, *_) = links_part("x", [alone, lonely], run.files.links[0]).blocks
+    near, nothing = (row[3].text for row in shown.rows)
+    assert chain["best_found"]["protein"] in near
+    assert value(re.search(r"(\S+ %) identity", near)[1]) == pytest.approx(100 * 69 / 70, rel=5e-3)
+    assert near.endswith(" 100 % coverage")
+    assert nothing == "the chain itself"
+    assert "count from 1" in shown.note
+
+
+def test_residues_of_figures_have_the_numbers_of_the_structure(page):
+    numbers = set(map(str, range(151, 221)))
+    for alt in ("Root-mean-square fluctuation of each", "Matrix over residues"):
+        (source,) = [a["src"] for tag, a in page.tags if tag == "img" and a["alt"].startswith(alt)]
+        shown = texts(base64.b64decode(source.partition(",")[2]).decode())
+        assert "151" in shown and len(numbers & set(shown)) > 4
+        assert not {text for text in shown if text.isdigit() and len(text) > 1} - numbers
+
+
 def test_coanalysis(run, page):
     with h5py.File(run.files.coanalysis[0]) as h5:
         replica = h5["frame/replica"][:]
@@ -533,7 +581,9 @@ def test_coanalysis(run, page):
 
 
 def test_the_whole_configuration_is_shown(run, page):
-    assert page.facts("Configuration, complete") == {key: str(held) for key, held in leaves(run.config)}
+    assert page.facts("Configuration when the provenance was recorded") == {
+        key: str(held) for key, held in leaves(run.config)
+    }
     assert page.facts("Seeds")["trajectories/seed"] == "1"
 
 
@@ -624,7 +674,7 @@ def fill_buckets(run: dict) -> None:
         (in_settings(production_ns=0.004), "4 ps long. Picoseconds are a smoke test, not", "structures"),
         (in_settings(replicas=1), "one replica", "structures"),
         (in_gate(2, "temperature_K", "fail"), "failed: my_structure replica 2 temperature_K.", "structures"),
-        (in_gate(1, "frames", "unknown"), "unknown: my_structure replica 1 frames.", "structures"),
+        (in_gate(1, "frames", "unknown"), "too short: frames (1 of 2 replicas).", "structures"),
         (fill_buckets, "my_genome (25 %)", "buckets"),
         (lambda run: run["genes"][0].update(genetic_codes={"4": 8}), "my_genome (4, not 11)", "proteins"),
         (lambda run: run["accounting"][0].update(set_aside="3"), "s: 3 of i (r)", "accounting"),
@@ -640,6 +690,37 @@ def test_each_warning_has_one_reason(calm, change, said, anchor):
     (notice,) = find_notices(**calm)
     assert said in notice.text
     assert notice.anchor == anchor
+
+
+def test_checks_that_cannot_be_judged_are_counted_by_name(calm):
+    for quality in calm["structures"][0].quality.values():
+        for name in ("temperature_K", "drift_kJ_mol_ps_atom"):
+            quality["gates"][name]["outcome"] = "unknown"
+    calm["structures"] *= 6
+    (notice,) = find_notices(**calm)
+    assert "temperature_K (12 of 12 replicas), drift_kJ_mol_ps_atom (12 of 12 replicas)." in notice.text
+
+
+def test_what_any_clean_up_sets_aside_is_not_warned_of(calm, tmp_path):
+    atoms = [
+        line for line in (DEMO / "1A8O.pdb").read_text().splitlines() if line.startswith(("ATOM  ", "HETATM"))
+    ]
+    hydrogen = f"{atoms[0][:12]} H1 {atoms[0][16:76]} H"
+    other = f"{atoms[0][:21]}B{atoms[0][22:]}"
+    ligand = f"{atoms[-1][:17]}GOL{atoms[-1][20:22]} 999{atoms[-1][26:]}"
+    model = ["MODEL        1", *atoms, hydrogen, other, ligand, "ENDMDL"]
+    (tmp_path / "x.pdb").write_text("\n".join([*model, "MODEL        2", *atoms, "ENDMDL", "END", ""]))
+    outputs = [tmp_path / name for name in ("clean.pdb", "cleaning.json", "residues.tsv")]
+    clean_structure(tmp_path / "x.pdb", "pdb", CleanSettings(("A",), 1, "drop"), *outputs)
+    reasons = read_json(outputs[1])["atoms_set_aside"]
+    assert set(reasons) > set(EXPECTED)
+    calm["accounting"] = [
+        {"stage": "structures", "item": "x atoms", "set_aside": str(count), "reason": reason}
+        for reason, count in reasons.items()
+    ]
+    (notice,) = find_notices(**calm)
+    assert "structures: 1 of x atoms (ligand or other molecule)" in notice.text
+    assert not [reason for reason in EXPECTED if f"({reason})" in notice.text]
 
 
 def test_a_run_without_structures_is_not_warned_of_simulations(calm):
@@ -794,8 +875,9 @@ def test_figures_of_long_runs_and_large_proteins_stay_small():
         "y",
     )
     noise = np.random.default_rng(1).random((900, 900))
-    profile = residue_profile({f"replica {n}": noise[n] for n in range(7)}, {"A": 0}, "y")
-    of_structure = 7 * len(drawn) + len(profile) + len(split_map(noise, noise, "a", "b"))
+    places = [("A", number, "") for number in range(900)]
+    profile = residue_profile({f"replica {n}": noise[n] for n in range(7)}, places, "y")
+    of_structure = 7 * len(drawn) + len(profile) + len(split_map(noise, noise, places, "a", "b"))
     assert MOST_FIGURED * of_structure * 4 / 3 < 9_500_000
 
 
@@ -808,14 +890,54 @@ NOTHING, NAN = np.empty(0, np.int64), np.full((3, 3), np.nan)
         curves({"gap": (NAN[0], NAN[0])}, "x", "y"),
         histogram(NOTHING, NOTHING, "x", "y"),
         histogram(np.array([7]), np.array([1]), "x", "y"),
-        residue_profile({"<script>": NAN[0]}, {"<": 0, "\x01": 2}, "y"),
+        residue_profile({"<script>": NAN[0]}, [("<", 1, ""), ("<", 2, ""), ("\x01", 1, "&")], "y"),
         matrix(np.eye(50), ["long &name" * 9] * 50, "c"),
-        split_map(NAN, NAN, "a", "b"),
-        split_map(np.zeros((1, 1)), np.ones((1, 1)), "a", "b"),
+        split_map(NAN, NAN, [("A", number, "") for number in range(3)], "a", "b"),
+        split_map(np.zeros((1, 1)), np.ones((1, 1)), [("", -1, "")], "a", "b"),
     ],
 )
 def test_figures_of_odd_arrays_and_names_are_xml(svg):
     assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_residues_are_named_by_their_numbers_and_stand_by_their_index():
+    gap = [("A", number, "") for number in (*range(-7, 14), *range(500, 530))]
+    assert residue_ticks(gap) == {0: "-7", 17: "10", 31: "510", 41: "520"}
+    heavy = [("H", 52, ""), ("H", 52, "A"), ("H", 52, "B"), ("H", 53, "")]
+    two = [*heavy, ("L", 0, "Z"), ("L", 1, ""), ("L", 2, "")]
+    assert residue_ticks(two) == {
+        0: "H 52", 3: "H 53", 4: "L 0Z", 5: "L 1", 6: "L 2",
+    }  # fmt: skip
+    assert residue_ticks([]) == {}
+
+
+@pytest.mark.parametrize("chains", [1, 2, 30])
+def test_names_of_residues_do_not_run_into_each_other(chains):
+    places = [(chr(65 + chain), number, "") for chain in range(chains) for number in range(100, 131)]
+    at = sorted(residue_ticks(places))
+    assert 3 <= len(at) <= 8
+    assert np.diff(at).min() >= len(places) / 8
+
+
+def test_of_one_replica_nothing_is_pooled_and_contacts_are_whole_numbers(copy):
+    (path,) = copy.files.coanalysis
+    for replicas in (2, 1):
+        with h5py.File(path, "a") as h5:
+            for name, values in h5["statistics/replica"].items():
+                kept = values[:replicas]
+                del h5[f"statistics/replica/{name}"]
+                h5[f"statistics/replica/{name}"] = kept
+            for replica in range(1, REPLICAS + 1):
+                h5[f"replica/{replica}/frame/contacts"][:] = [30, 31] * 5 + [30]
+        figures = {
+            block.title: texts(block.svg)
+            for part in coanalysis_parts("x", path, figured=True)
+            for block in part.blocks
+            if isinstance(block, Figure)
+        }
+        assert ("pooled" in figures["RMSF"]) is (replicas > 1)
+        shown = [text for text in figures["Contacts over time"] if re.match("3[01]", text)]
+        assert shown == ["30", "31"]
 
 
 # In a browser
@@ -853,15 +975,18 @@ def test_a_browser_loads_nothing_and_complains_of_nothing(run, html, tmp_path):
 
 
 @needs_chromium
-@pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_sticks_out_on_a_phone(run, html, tmp_path, width):
+@pytest.mark.parametrize(("width", "cut"), [(390, None), (1280, "0")])
+def test_nothing_sticks_out_on_a_phone(run, html, tmp_path, width, cut):
+    """Nor is a table cut at the width of a desk, where only wide ones scroll on a phone."""
     frame = tmp_path / "frame.html"
-    measure = "['scrollWidth', 'clientWidth'].map(k => this.contentDocument.documentElement[k]).join(' ')"
+    wide = "[...d.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    measure = f"(d => ['scrollWidth', 'clientWidth'].map(k => d.documentElement[k]).concat({wide}).join(' '))"
     frame.write_text(
         f'<iframe width="{width}" height="800" style="border:0" src="{run.folder / "report/index.html"}" '
-        f'onload="document.title = {measure}"></iframe>'
+        f'onload="document.title = {measure}(this.contentDocument)"></iframe>'
     )
     done = browse(tmp_path, frame, "--allow-file-access-from-files", "--window-size=1400,900")
-    found = re.search(r"<title>(\d+) (\d+)</title>", done.stdout)
+    found = re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout)
     assert found, done.stdout[:500]
     assert int(found[1]) <= int(found[2]) <= width
+    assert cut in (None, found[3])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,10 +45,11 @@ class MismatchError(HelixflowError):
     """Two results that describe the same molecule do not fit together."""
 
 
-def mendable(log: str | os.PathLike[str]) -> list[str]:
-    """Return the lines of a log that tell of an error the user can mend, each once."""
+def mendable(logs: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Return the lines of logs that tell of an error the user can mend, each once."""
     kinds = tuple(f"{kind.__name__}: " for kind in HelixflowError.__subclasses__())
-    lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
+    texts = [Path(log).read_text(encoding="utf-8", errors="replace") for log in logs]
+    lines = [line for text in texts for line in text.splitlines()]
     return list(dict.fromkeys(line.strip() for line in lines if line.strip().startswith(kinds)))
 
 

@@ -20,10 +20,14 @@ _KINDS = {"#": "number", ":": "code"}
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table; `mark` is ``good``, ``bad``, ``unsure`` or nothing, which the text says as well."""
+    """A cell of a table; `mark` is ``good``, ``bad``, ``unsure`` or nothing, which the text says as well.
+
+    Where the text is cut short, `whole` is all of it.
+    """
 
     text: str
     mark: str = ""
+    whole: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def table(caption: str, headings: str, rows: Iterable[Sequence[Any]], note: str 
     caption : str
     headings : str
         Of the columns, with ``|`` between them. One that ends with ``#`` is of numbers, one that ends
-        with ``:`` of digests or letters of a sequence.
+        with ``:`` of digests, files or letters of a sequence.
     rows : iterable of sequence
         A value for each heading.
     note : str

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.report.blocks import Cell, Figure, Section, Table, number, plural, table
-from helixflow.report.figures import curves, residue_profile, split_map
+from helixflow.report.figures import Place, curves, residue_profile, split_map
 
 #: Below so many pairs, a rank correlation says little.
 FEW_PAIRS = 100
@@ -51,14 +51,14 @@ def _motion_figures(h5: h5py.File) -> list[Figure]:
 
 
 def _fluctuation_figure(h5: h5py.File) -> Figure:
-    chains = [chain.decode() for chain in h5["residue/chain"][:]]
-    starts = {chain: chains.index(chain) for chain in dict.fromkeys(chains)}
     profiles = {f"replica {number}": h5[f"replica/{number}/residue/rmsf_nm"][:] for number in _drawn(h5)}
-    profiles["pooled"] = h5["residue/rmsf_nm"][:]
+    if len(profiles) > 1:
+        profiles["pooled"] = h5["residue/rmsf_nm"][:]
     return Figure(
         "RMSF",
-        residue_profile(profiles, starts, "RMSF of C-alpha (nm)"),
-        "Root-mean-square fluctuation of each residue's C-alpha, a curve per replica and one of all pooled.",
+        residue_profile(profiles, _places(h5), "RMSF of C-alpha (nm)"),
+        "Root-mean-square fluctuation of each residue's C-alpha, a curve per replica and, "
+        "of several, one of all pooled.",
         "High values are flexible residues; where replicas differ, the runs are too short to tell.",
     )
 
@@ -68,7 +68,7 @@ def _contact_figures(h5: h5py.File) -> list[Figure]:
     return [
         Figure(
             "Contacts over time",
-            curves(_over_time(h5, "contacts"), "time (ps)", "contacts (pairs of residues)"),
+            curves(_over_time(h5, "contacts"), "time (ps)", "contacts (pairs of residues)", whole=True),
             "Number of pairs of residues in contact over time, a curve per replica.",
             "Contacts that are lost and do not come back hint at unfolding.",
         ),
@@ -84,6 +84,7 @@ def _contact_figures(h5: h5py.File) -> list[Figure]:
             split_map(
                 h5["pair/contact_frequency"][:],
                 h5["pair/embedding_cosine"][:],
+                _places(h5),
                 "above the diagonal: contact frequency (share of frames)",
                 "below the diagonal: cosine similarity of embeddings",
             ),
@@ -146,6 +147,11 @@ def _correlation_table(h5: h5py.File) -> Table:
 def _over_time(h5: h5py.File, name: str) -> Curves:
     frames = {number: h5[f"replica/{number}/frame"] for number in _drawn(h5)}
     return {f"replica {number}": (group["time_ps"][:], group[name][:]) for number, group in frames.items()}
+
+
+def _places(h5: h5py.File) -> list[Place]:
+    chains, insertions = (h5[f"residue/{name}"].asstr()[:] for name in ("chain", "insertion"))
+    return list(zip(chains, h5["residue/number"][:].tolist(), insertions, strict=True))
 
 
 def _drawn(h5: h5py.File) -> list[int]:

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.floating[Any]]
+#: Chain, number and insertion code of a residue in the file of its structure.
+Place = tuple[str, int, str]
 
 #: Values of a curve that are drawn; of a longer one, every second, third, … value.
 MOST_POINTS = 300
+#: Residues of an axis that are named, at most.
+MOST_TICKS = 7
 #: Names up to which a matrix is drawn in the width of other figures.
 NARROW = 12
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -31,6 +35,7 @@ DASHES = ("-", "--", "-.", ":")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#8a8f98"
 
+_RESIDUE = "residue, numbered as in the structure"
 _INK, _LINE = "#1c2430", "#5b6573"
 _FONT = "DejaVu Sans"
 _PAGE_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -60,7 +65,7 @@ _STYLE: Any = {
 _NAMELESS = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
-def curves(series: Mapping[str, tuple[Array, Array]], x_label: str, y_label: str) -> str:
+def curves(series: Mapping[str, tuple[Array, Array]], x_label: str, y_label: str, whole: bool = False) -> str:
     """Draw curves over one axis.
 
     Parameters
@@ -69,36 +74,70 @@ def curves(series: Mapping[str, tuple[Array, Array]], x_label: str, y_label: str
         Name, abscissa and ordinate of each curve; NaN leaves a gap.
     x_label, y_label : str
         With their units.
+    whole : bool
+        Whether ordinates are counts.
     """
+    from matplotlib.ticker import MaxNLocator
+
     with _drawing(5.0, 2.9) as (axes, finish):
         for (name, (x, y)), style in zip(series.items(), _line_styles(), strict=False):
             step = max(1, -(-len(x) // MOST_POINTS))
             axes.plot(x[::step], y[::step], label=_short(name), **style)
+        if whole:
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         _label(axes, x_label, y_label, legend=len(series) > 1)
     return finish()
 
 
-def residue_profile(series: Mapping[str, Array], chain_starts: Mapping[str, int], y_label: str) -> str:
+def residue_profile(series: Mapping[str, Array], places: Sequence[Place], y_label: str) -> str:
     """Draw a value per residue.
 
     Parameters
     ----------
     series : dict of str to (N,)
         Name and values of each curve.
-    chain_starts : dict of str to int
-        Index of the first residue of each chain; where there are several, each gets a line and its name.
+    places : sequence of (str, int, str)
+        N residues; of several chains, each gets a line and its name.
     y_label : str
         With its unit.
     """
     with _drawing(5.0, 2.9) as (axes, finish):
         for (name, values), style in zip(series.items(), _line_styles(), strict=False):
             axes.plot(np.arange(len(values)), values, label=_short(name), **style)
-        for chain, start in chain_starts.items() if len(chain_starts) > 1 else ():
+        starts = _chain_starts(places)
+        for chain, start in starts.items() if len(starts) > 1 else ():
             axes.axvline(start - 0.5, color=GREY, linewidth=0.6)
             place = ("data", "axes fraction")
             axes.annotate(_short(chain), (start, 1), xycoords=place, fontsize=9, color=_LINE)
-        _label(axes, "residue (index from 0)", y_label, legend=len(series) > 1)
+        ticks = residue_ticks(places)
+        axes.set_xticks(list(ticks), ticks.values())
+        _label(axes, _RESIDUE, y_label, legend=len(series) > 1)
     return finish()
+
+
+def residue_ticks(places: Sequence[Place]) -> dict[int, str]:
+    """Choose the residues to name on an axis, by index: the first of each chain, then round numbers.
+
+    Residues stand by index, so that gaps in the numbers and insertion codes shift nothing.
+    """
+    apart = len(places) / MOST_TICKS
+    step = next(
+        step for power in count() for step in (10**power, 2 * 10**power, 5 * 10**power) if step >= apart
+    )
+    starts = _chain_starts(places)
+    rounded = (at for at, (_, number, insertion) in enumerate(places) if number % step == 0 and not insertion)
+    ticks: dict[int, str] = {}
+    for at in (*starts.values(), *rounded):
+        if all(abs(at - other) >= apart for other in ticks):
+            chain, number, insertion = places[at]
+            ticks[at] = _short(f"{chain if len(starts) > 1 else ''} {number}{insertion}".strip())
+    return ticks
+
+
+def _chain_starts(places: Sequence[Place]) -> dict[str, int]:
+    """Find the index of the first residue of each chain."""
+    chains = [chain for chain, _, _ in places]
+    return {chain: chains.index(chain) for chain in dict.fromkeys(chains)}
 
 
 def histogram(values: NDArray[np.int64], counts: NDArray[np.int64], x_label: str, y_label: str) -> str:
@@ -148,8 +187,8 @@ def scatter_map(points: Mapping[str, Array], x_label: str, y_label: str) -> str:
     return finish()
 
 
-def split_map(upper: Array, lower: Array, upper_label: str, lower_label: str) -> str:
-    """Draw two symmetric (N, N) matrices as one square, each with a scale of its own.
+def split_map(upper: Array, lower: Array, places: Sequence[Place], upper_label: str, lower_label: str) -> str:
+    """Draw two symmetric (N, N) matrices over N residues as one square, each with a scale of its own.
 
     Above the diagonal is `upper`, from 0 to 1; below it `lower`, over the range of its values.
     """
@@ -158,8 +197,11 @@ def split_map(upper: Array, lower: Array, upper_label: str, lower_label: str) ->
         first = axes.imshow(np.ma.masked_where(~above, upper), vmin=0, vmax=1, cmap="Blues")
         second = axes.imshow(np.ma.masked_where(~above.T, lower), cmap="Oranges")
         axes.set_facecolor("#f1f3f5")
-        axes.set_xlabel("residue (index from 0)")
-        axes.set_ylabel("residue (index from 0)")
+        ticks = residue_ticks(places)
+        axes.set_xticks(list(ticks), ticks.values())
+        axes.set_yticks(list(ticks), ticks.values())
+        axes.set_xlabel(_RESIDUE)
+        axes.set_ylabel(_RESIDUE)
         _colour_bar(axes, first, upper_label, "top")
         _colour_bar(axes, second, lower_label, "bottom")
     return finish()

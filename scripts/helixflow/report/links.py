@@ -38,11 +38,11 @@ def links_part(name: str, chains: Sequence[Json], links: str | os.PathLike[str])
     section.blocks.append(
         table(
             "Partners of the chains",
-            "chain | residues # | partner: | where it was seen | residues there | identity # | coverage # | "
-            "residues of the chain",
+            "chain | residues # | partner: | where it was seen | rows of the partner | identity # | "
+            "coverage # | residues of the chain",
             rows,
             "Identity is the share of identical residues among those aligned, coverage the share of the "
-            "chain that is aligned.",
+            "chain that is aligned. Rows of a protein count from 1.",
         )
     )
     substituted = [
@@ -55,15 +55,20 @@ def links_part(name: str, chains: Sequence[Json], links: str | os.PathLike[str])
         if row["status"] == "substituted"
     ]
     if substituted:
-        headings = "chain | residue of the structure: | residue of the partner:"
-        section.blocks.append(table("Substitutions, letter and number", headings, substituted))
+        headings = "chain | residue of the structure: | row of the partner:"
+        note = "Residues of the structure have the numbers of its file; rows of a protein count from 1."
+        section.blocks.append(table("Substitutions, letter and number", headings, substituted, note))
     return section
 
 
 def _origin(chain: Json) -> str:
-    """Say where a partner was seen first, and at how many places more."""
+    """Say where a partner was seen first, and at how many places more; or which one was not alike enough."""
     if chain["partner"] == "self":
-        return "the chain itself"
+        nearest = chain["best_found"]
+        if not nearest:
+            return "the chain itself"
+        identity, coverage = percent(nearest["identity"], 1), percent(nearest["coverage"], 1)
+        return f"the chain itself; nearest was {nearest['protein']}, {identity} identity, {coverage} coverage"
     place = chain["first_places"][0]
     strand = {1: ", strand +", -1: ", strand −"}.get(place["strand"], "")
     more = f"; and {plural(chain['places'] - 1, 'more place')}" if chain["places"] > 1 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from helixflow.report.structures import Structure
 
 #: Nanoseconds of production below which a trajectory is no sampling of what a protein does.
 SHORT_NS = 10
+#: Reasons to set atoms aside that are part of any clean-up, which the accounting alone names.
+EXPECTED = ("water", "hydrogen, pdb2gmx adds them", "other model", "other chain")
 _MOST_NAMED = 10
 
 
@@ -93,15 +96,26 @@ def _of_sampling(settings: Json) -> Iterator[Notice]:
 
 
 def _of_gates(structures: Iterable[Structure]) -> Iterator[Notice]:
-    found: dict[str, list[str]] = {"pass": [], "fail": [], "unknown": []}
+    failed: list[str] = []
+    judged: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
     for structure in structures:
         for replica, quality in structure.quality.items():
             for name, gate in quality["gates"].items():
-                found[gate["outcome"]].append(f"{structure.name} replica {replica} {name}")
-    if found["fail"]:
-        yield Notice(f"Quality checks that failed: {_listed(found['fail'])}.", "structures")
-    if found["unknown"]:
-        yield Notice(f"Quality checks whose outcome is unknown: {_listed(found['unknown'])}.", "structures")
+                judged[name] += 1
+                if gate["outcome"] == "fail":
+                    failed.append(f"{structure.name} replica {replica} {name}")
+                elif gate["outcome"] == "unknown":
+                    unknown[name] += 1
+    if failed:
+        yield Notice(f"Quality checks that failed: {_listed(failed)}.", "structures")
+    if unknown:
+        counts = [f"{name} ({count} of {plural(judged[name], 'replica')})" for name, count in unknown.items()]
+        yield Notice(
+            "Quality checks that cannot be judged, as a rule because the runs are too short: "
+            f"{_listed(counts)}.",
+            "structures",
+        )
 
 
 def _of_saturation(spectra: Iterable[Spectrum]) -> Iterator[Notice]:
@@ -136,10 +150,13 @@ def _of_set_aside(accounting: Iterable[Mapping[str, str]]) -> Iterator[Notice]:
     aside = [
         f"{row['stage']}: {row['set_aside']} of {row['item']} ({row['reason']})"
         for row in accounting
-        if row["set_aside"] != "0"
+        if row["set_aside"] != "0" and row["reason"] not in EXPECTED
     ]
     if aside:
-        yield Notice(f"Set aside, with the reason: {_listed(aside, '; ')}.", "accounting")
+        yield Notice(
+            f"Set aside beyond waters, hydrogens, other models and chains: {_listed(aside, '; ')}.",
+            "accounting",
+        )
 
 
 def _of_simd(structures: Iterable[Structure]) -> Iterator[Notice]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from helixflow.config import leaves
 from helixflow.report.blocks import Cell, Json, Section, facts, number, plural, table
@@ -39,10 +40,9 @@ def samples_section(sources: Sequence[Json], run: Json) -> Section:
     rows = [
         (
             source["sample"],
-            source["kind"],
+            f"{source['kind']}, {source['format']}",
             taxa[source["sample"]],
-            source["source"],
-            source["format"],
+            _file_name(source["source"]),
             source["records"],
             source["residues"],
             source["sha256"][:8],
@@ -54,10 +54,11 @@ def samples_section(sources: Sequence[Json], run: Json) -> Section:
     section.blocks.append(
         table(
             "Rows of the sheet",
-            "sample | kind | taxon | source | format | records # | residues # | sha256: | read on",
+            "sample | kind, format | taxon | source: | records # | residues # | sha256: | read on",
             rows,
             "Records and residues are those that were kept; of a structure, atoms and residues of its first "
-            "model. Of the sha256 of each file as it was read, the first 8 digits are shown.",
+            "model. Of a path, the file's name is shown; of the sha256 of each file as it was read, the "
+            "first 8 digits.",
         )
     )
     changes = [
@@ -74,6 +75,11 @@ def samples_section(sources: Sequence[Json], run: Json) -> Section:
             )
         )
     return section
+
+
+def _file_name(source: str) -> Cell:
+    """Show the name of a file; an address is shown whole."""
+    return Cell(source) if "://" in source else Cell(Path(source).name, whole=source)
 
 
 def accounting_section(rows: Sequence[Mapping[str, str]]) -> Section:
@@ -118,11 +124,13 @@ def provenance_section(run: Json) -> Section:
         "Versions, seeds and configuration",
         [
             "The libraries are those of this page's Python; quality.json and the store of embeddings name "
-            "those they were made with. What each job took is in benchmarks, what it said in logs.",
+            "those they were made with. Keys of speed or judgement may have changed since the provenance was "
+            "recorded. What each job took is in benchmarks, what it said in logs.",
             facts("Versions", versions),
             facts("Seeds", {key: str(seed) for key, seed in sorted(run["seeds"].items())}),
             facts(
-                "Configuration, complete", {key: str(value) for key, value in sorted(leaves(run["config"]))}
+                "Configuration when the provenance was recorded",
+                {key: str(value) for key, value in sorted(leaves(run["config"]))},
             ),
         ],
     )
