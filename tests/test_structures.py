@@ -328,6 +328,31 @@ def test_twice_given_and_unknown_atoms_are_refused(lines, made, tmp_path):
     assert "LEU A 202 has atom OXT" in refusal(made(inside), tmp_path)
 
 
+@pytest.mark.parametrize("oxygens", ["O1 O2", "OC1 OC2", "OT1 OT2"])
+def test_names_of_other_programs_for_the_same_atoms_are_understood(lines, made, tmp_path, oxygens):
+    def renamed(*changes):
+        names = {(*place, old): new for *place, old, new in changes}
+        keys = ((x, (x[17:20], number_of(x), x[12:16].strip())) for x in atoms)
+        return [f"{x[:12]} {names.get(key, key[2]):<3}{x[16:]}" for x, key in keys]
+
+    atoms = [x for x in atoms_only(lines) if "HOH" not in x]
+    assert any(x[12:20] == " OXT GLY" for x in atoms)
+    clean(made(atoms), tmp_path / "pdb")
+    first, second = oxygens.split()
+    ends = ("GLY", 220, "O", first), ("GLY", 220, "OXT", second)
+    report, _ = clean(made(renamed(("ILE", 153, "CD1", "CD"), *ends)), tmp_path / "other")
+    assert [(done["number"], done["atoms"]) for done in report["actions"] if "atoms" in done] == [
+        (153, ["CD to CD1"]), (220, [f"{first} to O", f"{second} to OXT"])
+    ]  # fmt: skip
+    for name in ("clean.pdb", "residues.tsv"):
+        assert (tmp_path / "other" / name).read_bytes() == (tmp_path / "pdb" / name).read_bytes()
+    # One of the two alone may be either, and CD of another residue is another atom.
+    line = refusal(made(renamed(ends[0])), tmp_path)
+    assert f"GLY A 220 has no atom O but has atom {first}, expected N CA C O; rename" in line
+    line = refusal(made(renamed(("LEU", 172, "CD1", "CD"))), tmp_path)
+    assert "LEU A 172 has no atom CD1 but has atom CD, expected N CA C O CB CG CD1 CD2; rename" in line
+
+
 @pytest.mark.parametrize(
     ("name", "residue"), [("C1", "LIG"), ("ZN", "ZN"), ("C1", "NAG"), ("CA", "GLY")], ids=lambda value: value
 )
@@ -375,15 +400,23 @@ def test_what_is_no_whole_structure_is_told_in_one_line(lines, made, tmp_path, d
         "cut.pdb": text[: text.index("ATOM     60") + 40],
         "naked.pdb": "".join(atoms_only(lines))[:-40],
         "nan.pdb": text.replace("  19.594", "     nan", 1),
+        "occupancy.pdb": text.replace("  1.00 18.03", "   nan 18.03", 1),
+        "b_factor.pdb": text.replace("  1.00 18.03", "  1.00   inf", 1),
+        "occupancy.cif": cif.replace(" 1.00 0.00 ", " nan  0.00 ", 1),
         "cut.cif": cif[: cif.index("ATOM 9000 ") + 30],
+        "residue.cif": cif[: re.search(r"^ATOM .* 11 +GLY A", cif, re.MULTILINE).start()],
         "columns.cif": cif.replace("_atom_site.Cartn_z", "_atom_site.other"),
     }
     expected = {
         "cut.pdb": "truncated, it has a HEADER but no END",
         "end.pdb": "truncated, it has a HEADER but no END",
         "naked.pdb": "line 644: not a whole atom record",
-        "nan.pdb": "coordinates nan 32.367 28.012 are not finite",
+        "nan.pdb": "not a whole atom record of a PDB file (coordinate nan is not finite)",
+        "occupancy.pdb": "(occupancy nan is not finite)",
+        "b_factor.pdb": "(B factor inf is not finite)",
+        "occupancy.cif": "row 1 of _atom_site is not a whole atom (occupancy nan is not finite)",
         "cut.cif": "truncated, the last row of _atom_site is not whole",
+        "residue.cif": "truncated, its last line is row 176 of _atom_site, expected # or another category",
         "columns.cif": "no column _atom_site.Cartn_z",
         "waters.pdb": "no amino acids are left",
     }

@@ -189,6 +189,7 @@ def test_results_of_a_replica_are_there_and_judged(replica):
     assert quality["frames"] == quality["frames_expected"] == 21
     assert quality["seeds"] == {"gen_seed": 1001, "ld_seed": 1001}
     assert quality["run"]["threads"] == 1
+    assert quality["run"]["continuations"] == 0
     assert quality["run"]["performance_ns_day"] > 0
     assert quality["run"]["gmx_version"] in subprocess.run(
         ["gmx", "--version"], capture_output=True, text=True, check=True
@@ -204,6 +205,7 @@ def test_run_input_holds_what_was_asked_for(replica):
     expected = {
         "dt": "0.002", "nsteps": "1000", "nstxout-compressed": "50", "nstenergy": "50", "ld-seed": "1001",
         "tcoupl": "V-rescale", "pcoupl": "C-rescale", "continuation": "true", "cutoff-scheme": "Verlet",
+        "nstlist": "10", "rlist": "1.05", "verlet-buffer-tolerance": "-1",
     }  # fmt: skip
     assert expected.items() <= found.items()
     assert re.search(r"Position Rest.:\s+nr: 0", dump)
@@ -293,8 +295,18 @@ def wait_until(condition, seconds=60) -> None:
 
 @needs_gmx
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("killer", [signal.SIGTERM, signal.SIGKILL])
-def test_stopped_run_continues_to_the_same_bytes_and_leaves_no_process(system, replica, tmp_path, killer):
+@pytest.mark.parametrize(
+    ("phase", "steps", "killer"),
+    [
+        ("nvt", 100, signal.SIGTERM),
+        ("npt", 100, signal.SIGTERM),
+        ("production", 500, signal.SIGTERM),
+        ("production", 300, signal.SIGKILL),
+    ],
+)
+def test_stopped_run_continues_to_the_same_bytes_and_leaves_no_process(
+    system, replica, tmp_path, phase, steps, killer
+):
     scratch = tmp_path / "scratch"
     given = [asdict(system), asdict(SHORT), asdict(RUN), scratch, tmp_path / "1"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -304,20 +316,22 @@ def test_stopped_run_continues_to_the_same_bytes_and_leaves_no_process(system, r
         stderr=subprocess.PIPE,
         text=True,
     )
-    trajectory = scratch / "production.xtc"
-    wait_until(lambda: trajectory.exists() and trajectory.stat().st_size > 0)
+    log = scratch / f"{phase}.log"
+    wait_until(lambda: log.exists() and re.search(rf"^ +{steps} +\d\.\d+$", log.read_text(), re.MULTILINE))
     assert any("mdrun" in command for command in running_in(scratch))
     worker.send_signal(killer)
     _, printed = worker.communicate(timeout=60)
     assert worker.returncode != 0
     if killer == signal.SIGTERM:
-        assert "peptide replica 1: production was stopped by SIGTERM; run again to continue it" in printed
+        assert f"peptide replica 1: {phase} was stopped by SIGTERM; run again to continue it" in printed
     wait_until(lambda: not running_in(scratch))
-    assert not (scratch / "production.gro").exists()
-    assert (scratch / "production.cpt").exists()
+    assert not (scratch / f"{phase}.gro").exists()
+    assert (scratch / f"{phase}.cpt").exists()
     simulate_replica(system, 1, SHORT, replace(RUN, checkpoint_min=1), scratch, tmp_path / "1")
     for name in SAME_BYTES:
         assert (tmp_path / "1" / name).read_bytes() == (replica / name).read_bytes(), name
+    continuations = read_json(tmp_path / "1" / "quality.json")["run"]["continuations"]
+    assert continuations == (1 if phase == "production" else 0)
 
 
 @needs_gmx

@@ -45,6 +45,15 @@ MODIFIED: dict[str, tuple[str, dict[str, str | None]]] = {
     "HSE": ("HIS", {}),
 }
 
+#: Names that GROMACS and CHARMM have for atoms of a residue (any one where it is empty), and those of the
+#: PDB. All of a row are renamed or none.
+OTHER_NAMES: list[tuple[str, dict[str, str]]] = [
+    ("ILE", {"CD": "CD1"}),
+    ("", {"O1": "O", "O2": "OXT"}),
+    ("", {"OC1": "O", "OC2": "OXT"}),
+    ("", {"OT1": "O", "OT2": "OXT"}),
+]
+
 WATERS = frozenset({"HOH", "WAT", "H2O", "DOD", "SOL", "TIP3"})
 
 _TOPOLOGY_NAMES = {

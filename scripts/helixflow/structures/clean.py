@@ -17,7 +17,7 @@ from typing import Any
 
 from helixflow.errors import StructureError
 from helixflow.files import write_json, write_text
-from helixflow.structures.chemistry import HEAVY_ATOMS, LETTERS, MODIFIED, WATERS
+from helixflow.structures.chemistry import HEAVY_ATOMS, LETTERS, MODIFIED, OTHER_NAMES, WATERS
 from helixflow.structures.read import Atom, read_atoms, read_seqres
 from helixflow.structures.residues import Residue, pdb_line, write_residues
 
@@ -148,7 +148,8 @@ def _protein(atoms: list[Atom], settings: CleanSettings, ledger: Ledger) -> list
         raise StructureError("no amino acids are left, expected a protein chain")
     atoms = ledger.keep(atoms, lambda atom: not _is_hydrogen(atom), "hydrogen, pdb2gmx adds them")
     atoms = _take_one_location(atoms, ledger)
-    return _to_natural(atoms, ledger)
+    atoms = _to_natural(atoms, ledger)
+    return [atom for residue in _by_residue(atoms) for atom in _to_pdb_names(residue, ledger)]
 
 
 def _take_model(atoms: list[Atom], model: int, ledger: Ledger) -> list[Atom]:
@@ -281,6 +282,17 @@ def _to_natural(atoms: list[Atom], ledger: Ledger) -> list[Atom]:
     ]
 
 
+def _to_pdb_names(residue: list[Atom], ledger: Ledger) -> list[Atom]:
+    """Give atoms that have the names of another program those of the PDB, where no other atom has them."""
+    for kind, renamed in OTHER_NAMES:
+        names = {atom.name for atom in residue}
+        if kind in ("", residue[0].residue) and names >= {*renamed} and names.isdisjoint(renamed.values()):
+            changes = [f"{old} to {new}" for old, new in renamed.items()]
+            ledger.act("renamed atoms", residue[0], atoms=changes)
+            residue = [replace(atom, name=renamed.get(atom.name, atom.name)) for atom in residue]
+    return residue
+
+
 def _check_chain(chain: str, residues: list[list[Atom]], seqres: list[str]) -> dict[str, Any]:
     """See that a chain is whole; give its ends, where the experiment did not see them."""
     for residue in residues:
@@ -307,12 +319,17 @@ def _check_atoms(residue: list[Atom], last: bool) -> None:
     names = {atom.name for atom in residue}
     expected = HEAVY_ATOMS[residue[0].residue]
     missing = [name for name in expected if name not in names]
+    unknown = sorted(names - {*expected, "OXT"} if last else names - {*expected})
+    if missing and unknown:
+        raise StructureError(
+            f"{_name(residue[0])} has no atom {', '.join(missing)} but has atom {', '.join(unknown)}, "
+            f"expected {' '.join(expected)}; rename what is the same, remove the rest, build what is missing"
+        )
     if missing:
         raise StructureError(
             f"{_name(residue[0])} has no atom {', '.join(missing)}; build the missing atoms first "
             "(PDBFixer, Modeller), or choose another structure"
         )
-    unknown = sorted(names - {*expected, "OXT"} if last else names - {*expected})
     if unknown:
         raise StructureError(
             f"{_name(residue[0])} has atom {', '.join(unknown)}, expected {' '.join(expected)}"

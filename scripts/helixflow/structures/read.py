@@ -135,8 +135,8 @@ def _pdb_atom(line: str, model: int) -> Atom:
         altloc=line[16:17].strip(),
         element=_element(line[76:78]),
         xyz=_position(line[30:38], line[38:46], line[46:54]),
-        occupancy=float(line[54:60].strip() or 1),
-        b_factor=float(line[60:66].strip() or 0),
+        occupancy=_finite("occupancy", line[54:60].strip() or "1"),
+        b_factor=_finite("B factor", line[60:66].strip() or "0"),
     )
 
 
@@ -146,10 +146,14 @@ def _element(text: str) -> str:
 
 
 def _position(x: str, y: str, z: str) -> tuple[float, float, float]:
-    xyz = float(x), float(y), float(z)
-    if not all(map(math.isfinite, xyz)):
-        raise ValueError(f"coordinates {x.strip()} {y.strip()} {z.strip()} are not finite")
-    return xyz
+    return _finite("coordinate", x), _finite("coordinate", y), _finite("coordinate", z)
+
+
+def _finite(what: str, text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{what} {text.strip()} is not finite")
+    return value
 
 
 def _pdb_seqres(path: Path) -> Iterator[tuple[str, str]]:
@@ -169,6 +173,12 @@ def _read_mmcif(path: Path) -> Iterator[Atom]:
     size = len(columns["group_PDB"])
     if any(len(column) != size for column in columns.values()):
         raise StructureError(f"{path}: truncated, the last row of _atom_site is not whole (fetch it again)")
+    last = [line for line in _lines(path) if line.strip()][-1]
+    if last.startswith(("ATOM ", "HETATM ")):
+        raise StructureError(
+            f"{path}: truncated, its last line is row {size} of _atom_site, expected # or another category "
+            "after the atoms (fetch it again, or add a line # if it is known to be whole)"
+        )
     models: dict[str, int] = {}
     for row in range(size):
         record = {name: column[row] for name, column in columns.items()}
@@ -195,8 +205,8 @@ def _mmcif_atom(record: dict[str, str], model: int) -> Atom:
         altloc=given.get("label_alt_id", ""),
         element=given.get("type_symbol", "").upper(),
         xyz=_position(given["Cartn_x"], given["Cartn_y"], given["Cartn_z"]),
-        occupancy=float(given.get("occupancy", 1)),
-        b_factor=float(given.get("B_iso_or_equiv", 0)),
+        occupancy=_finite("occupancy", given.get("occupancy", "1")),
+        b_factor=_finite("B factor", given.get("B_iso_or_equiv", "0")),
     )
 
 

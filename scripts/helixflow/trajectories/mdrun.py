@@ -62,7 +62,8 @@ def run_phase(
         return
     checkpoint = _checkpoint(folder, phase)
     if checkpoint:
-        _log.info("%s: %s continues from %s", gmx.subject, phase, checkpoint)
+        exact = "" if threads == 1 else "; with several threads its last digits differ from now on"
+        _log.info("%s: %s continues from %s%s", gmx.subject, phase, checkpoint, exact)
         options = ["-cpi", checkpoint, "-append"]
     else:
         _begin(gmx, phase, mdp, inputs)

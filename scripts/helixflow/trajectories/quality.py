@@ -110,7 +110,7 @@ def judge_energies(
 def read_log(log: str) -> dict[str, Any]:
     """Read from md.log what really ran; None for what it does not say.
 
-    Where a run was continued, the last start is told.
+    Where a run was continued, the last start is told, and how often it was continued.
     """
     patterns = {
         "gmx_version": r"^GROMACS version: +(.*)$",
@@ -125,6 +125,8 @@ def read_log(log: str) -> dict[str, Any]:
     told: dict[str, Any] = {name: values[-1] if values else None for name, values in found.items()}
     for name, kind in (("ranks", int), ("threads", int), ("performance_ns_day", float)):
         told[name] = None if told[name] is None else kind(told[name])
+    # A stop before the first checkpoint after a continuation takes both, and this line of the log, back.
+    told["continuations"] = len(re.findall(r"^Restarting from checkpoint, appending", log, re.MULTILINE))
     return told
 
 

@@ -18,7 +18,7 @@ from helixflow.structures.topology import Protein, read_protein
 from helixflow.trajectories.mdrun import run_phase
 from helixflow.trajectories.protein import extract_protein, measure_frames, write_first_frame
 from helixflow.trajectories.quality import BOND_LIMIT, judge, judge_energies, read_log, write_energies
-from helixflow.trajectories.settings import PHASES, SimulationSettings, phase_mdp
+from helixflow.trajectories.settings import FIXED_PAIR_LIST, PHASES, SimulationSettings, phase_mdp
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class System:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What decides how fast and how strictly it is done, but no bytes of the trajectory."""
+    """What decides how fast and how strictly it is done; of a trajectory, the last digits at most."""
 
     program: str
     threads: int
@@ -92,6 +92,8 @@ def simulate_replica(
     _open_scratch(scratch, system, parameters)
     gmx = GmxTools(run.program, scratch.resolve(), SimulationError, subject)
     for phase, mdp in parameters.items():
+        # More threads add forces up in any order, so there the fastest pair list costs no exactness.
+        mdp += FIXED_PAIR_LIST if run.threads == 1 else ""
         run_phase(gmx, phase, mdp, _GROMPP_INPUTS[phase], run.threads, run.checkpoint_min)
     protein = read_protein(system.topology.read_text(encoding="utf-8"))
     extract_protein(gmx, "production.tpr", "production.xtc", "protein.xtc")
