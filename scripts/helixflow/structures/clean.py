@@ -17,12 +17,12 @@ from typing import Any
 
 from helixflow.errors import StructureError
 from helixflow.files import write_json, write_text
+from helixflow.structures.check import PEPTIDE_BOND, check_chain, name_of, peptide_bond
 from helixflow.structures.chemistry import HEAVY_ATOMS, LETTERS, MODIFIED, OTHER_NAMES, WATERS
 from helixflow.structures.read import Atom, read_atoms, read_seqres
 from helixflow.structures.residues import Residue, pdb_line, write_residues
 
-#: Longest peptide bond and longest disulfide bond, in ångström.
-PEPTIDE_BOND = 2.0
+#: Longest disulfide bond, in ångström.
 DISULFIDE_BOND = 2.5
 
 
@@ -99,7 +99,7 @@ def clean_structure(
     seqres = read_seqres(source, structure_format)
     try:
         chains = _by_chain(_protein(everything, settings, ledger))
-        ends = [_check_chain(chain, residues, seqres.get(chain, [])) for chain, residues in chains.items()]
+        ends = [check_chain(chain, residues, seqres.get(chain, [])) for chain, residues in chains.items()]
         atoms = _rename_chains(chains, ledger)
         rows = _rows(atoms)
         lines = list(_pdb_lines(atoms, rows))
@@ -182,12 +182,12 @@ def _take_amino_acids(atoms: list[Atom], ligands: str, ledger: Ledger) -> list[A
     for key, atom in foreign.items():
         if key in bonded:
             raise StructureError(
-                f"{_name(atom)} is a modified residue of the chain that is not known "
+                f"{name_of(atom)} is a modified residue of the chain that is not known "
                 f"(known: {', '.join(MODIFIED)}); replace it by the natural one or remove it first"
             )
     if foreign and ligands == "refuse":
         raise StructureError(
-            f"{_listed(map(_name, foreign.values()))}: no amino acid, the force field does not describe it; "
+            f"{_listed(map(name_of, foreign.values()))}: no amino acid that the force field describes; "
             "set structures/ligands to drop to leave it out, or name other chains in the sheet's column chain"
         )
     for atom in foreign.values():
@@ -199,16 +199,9 @@ def _bonded(atoms: Iterable[Atom]) -> set[tuple[int, str, int, str, str]]:
     """Find the residues with a peptide bond to the one before or after."""
     bonded = set()
     for before, after in pairwise(_by_residue(atoms)):
-        if before[0].chain == after[0].chain and _peptide_bond(before, after) <= PEPTIDE_BOND:
+        if before[0].chain == after[0].chain and peptide_bond(before, after) <= PEPTIDE_BOND:
             bonded |= {before[0].residue_key, after[0].residue_key}
     return bonded
-
-
-def _peptide_bond(before: Iterable[Atom], after: Sequence[Atom]) -> float:
-    """Measure the shortest distance of a C to an N of the next residue, in ångström."""
-    carbons = [atom.xyz for atom in before if atom.name == "C"]
-    nitrogens = [atom.xyz for atom in after if atom.name == "N"]
-    return min((math.dist(c, n) for c in carbons for n in nitrogens), default=math.inf)
 
 
 def _is_hydrogen(atom: Atom) -> bool:
@@ -246,13 +239,13 @@ def _best_location(position: list[Atom]) -> str:
     names = sorted({atom.residue for atom in position if not atom.altloc} - {position[0].residue})
     if names and not position[0].altloc:
         raise StructureError(
-            f"{_name(position[0])} shares its number with {', '.join(names)}, expected one residue; "
+            f"{name_of(position[0])} shares its number with {', '.join(names)}, expected one residue; "
             "renumber them, or give their chains different ids"
         )
     records = Counter((atom.residue, atom.name, atom.altloc) for atom in position)
     (_, name, _), times = records.most_common(1)[0]
     if times > 1:
-        raise StructureError(f"{_name(position[0])} has atom {name} {times} times, expected once")
+        raise StructureError(f"{name_of(position[0])} has atom {name} {times} times, expected once")
     occupancies: dict[str, list[float]] = {}
     for atom in position:
         occupancies.setdefault(atom.altloc, []).append(atom.occupancy)
@@ -291,75 +284,6 @@ def _to_pdb_names(residue: list[Atom], ledger: Ledger) -> list[Atom]:
             ledger.act("renamed atoms", residue[0], atoms=changes)
             residue = [replace(atom, name=renamed.get(atom.name, atom.name)) for atom in residue]
     return residue
-
-
-def _check_chain(chain: str, residues: list[list[Atom]], seqres: list[str]) -> dict[str, Any]:
-    """See that a chain is whole; give its ends, where the experiment did not see them."""
-    for residue in residues:
-        _check_atoms(residue, last=residue is residues[-1])
-    natural = "".join(LETTERS.get(MODIFIED.get(name, (name, {}))[0], "X") for name in seqres)
-    gaps = [
-        at for at in range(1, len(residues)) if _peptide_bond(residues[at - 1], residues[at]) > PEPTIDE_BOND
-    ]
-    if gaps:
-        raise StructureError(_describe_gap(residues, gaps, natural))
-    before, found, after = natural.partition(_sequence(residues))
-    return {
-        "chain": chain,
-        "residues": len(residues),
-        "seqres": len(seqres),
-        "in_seqres": bool(found) if seqres else None,
-        "missing_before": before if found else "",
-        "missing_after": after,
-    }
-
-
-def _check_atoms(residue: list[Atom], last: bool) -> None:
-    """See that a residue has all the heavy atoms of its kind and no others."""
-    names = {atom.name for atom in residue}
-    expected = HEAVY_ATOMS[residue[0].residue]
-    missing = [name for name in expected if name not in names]
-    unknown = sorted(names - {*expected, "OXT"} if last else names - {*expected})
-    if missing and unknown:
-        raise StructureError(
-            f"{_name(residue[0])} has no atom {', '.join(missing)} but has atom {', '.join(unknown)}, "
-            f"expected {' '.join(expected)}; rename what is the same, remove the rest, build what is missing"
-        )
-    if missing:
-        raise StructureError(
-            f"{_name(residue[0])} has no atom {', '.join(missing)}; build the missing atoms first "
-            "(PDBFixer, Modeller), or choose another structure"
-        )
-    if unknown:
-        raise StructureError(
-            f"{_name(residue[0])} has atom {', '.join(unknown)}, expected {' '.join(expected)}"
-            f"{' OXT' if last else ' within a chain'}; rename or remove it"
-        )
-
-
-def _describe_gap(residues: list[list[Atom]], gaps: list[int], natural: str) -> str:
-    """Say which residues are missing at the first gap of a chain, as far as numbers and SEQRES tell."""
-    first, second = gaps[0], [*gaps, len(residues)][1]
-    before, after = residues[first - 1], residues[first]
-    missing = (
-        f"{before[0].number + 1}-{after[0].number - 1}" if after[0].number > before[0].number + 1 else ""
-    )
-    # The SEQRES residues between the places of the two segments beside the gap.
-    _, _, rest = natural.partition(_sequence(residues[:first]))
-    between, found, _ = rest.partition(_sequence(residues[first:second]))
-    if found and between:
-        missing += f" {between} of SEQRES"
-    missing = missing.strip() or "(unknown)"
-    others = f" and at {len(gaps) - 1} more places" if len(gaps) > 1 else ""
-    return (
-        f"chain {before[0].chain or '(blank)'}: residues {missing} are missing between "
-        f"{_name(before[0])} and {_name(after[0])}{others} (C-N {_peptide_bond(before, after):.1f} Å, "
-        f"expected at most {PEPTIDE_BOND} Å); build them (PDBFixer, Modeller), or choose another structure"
-    )
-
-
-def _sequence(residues: Iterable[list[Atom]]) -> str:
-    return "".join(LETTERS[residue[0].residue] for residue in residues)
 
 
 def _rename_chains(chains: dict[str, list[list[Atom]]], ledger: Ledger) -> list[Atom]:
@@ -417,10 +341,6 @@ def _by_residue(atoms: Iterable[Atom]) -> list[list[Atom]]:
 
 def _keys(atoms: Iterable[Atom]) -> set[tuple[int, str, int, str, str]]:
     return {atom.residue_key for atom in atoms}
-
-
-def _name(atom: Atom) -> str:
-    return f"{atom.residue} {atom.chain or '(blank)'} {atom.number}{atom.insertion}"
 
 
 def _listed(names: Iterable[str], most: int = 5) -> str:
