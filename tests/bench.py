@@ -109,6 +109,9 @@ def bench_buckets(folder: Path) -> None:
     )
 
 
+# Tokens of a batch, the default of the workflow.
+BUDGET = 1024
+
 # Embeddings: ProtBERT's width and four of its thirty layers, random weights, lengths of a proteome.
 
 
@@ -142,9 +145,8 @@ def embed(folder: Path, proteins: list[str]) -> Callable[[], object]:
     from helixflow.embeddings.model import describe_model
 
     encoder = Encoder(describe_model(str(folder), ""), threads=1)
-    return partial(
-        embed_part, encoder, {f"p{number}": protein for number, protein in enumerate(proteins)}, 4096
-    )
+    named = {f"p{number}": protein for number, protein in enumerate(proteins)}
+    return partial(embed_part, encoder, named, BUDGET)
 
 
 def embed_with_transformers(folder: Path, proteins: list[str], batch: int) -> Callable[[], None]:
@@ -173,7 +175,7 @@ def bench_embeddings(folder: Path) -> None:
         f"embeddings: {len(proteins)} proteins, {residues} residues, ProtBERT's shape with 4 layers, float32",
         "residues/CPU s",
         [
-            ("helixflow, sorted batches of 4,096 tokens", residues, cost(embed, folder, proteins)),
+            ("helixflow, sorted batches of 1,024 tokens", residues, cost(embed, folder, proteins)),
             ("transformers, one at a time", residues, alone),
             ("transformers, padded batches of 8 in input order", residues, padded),
         ],
