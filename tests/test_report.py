@@ -675,6 +675,11 @@ def fill_buckets(run: dict) -> None:
         (in_settings(replicas=1), "one replica", "structures"),
         (in_gate(2, "temperature_K", "fail"), "failed: my_structure replica 2 temperature_K.", "structures"),
         (in_gate(1, "frames", "unknown"), "too short: frames (1 of 2 replicas).", "structures"),
+        (
+            lambda run: run["structures"][0].cleaning["chains"][0].update(in_seqres=False),
+            "The residues of my_structure chain",
+            "structures",
+        ),
         (fill_buckets, "my_genome (25 %)", "buckets"),
         (lambda run: run["genes"][0].update(genetic_codes={"4": 8}), "my_genome (4, not 11)", "proteins"),
         (lambda run: run["accounting"][0].update(set_aside="3"), "s: 3 of i (r)", "accounting"),

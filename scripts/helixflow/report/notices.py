@@ -57,6 +57,7 @@ def find_notices(
         *_of_model(model, long, trained),
         *(_of_sampling(run["config"]["trajectories"]) if structures else ()),
         *_of_gates(structures),
+        *_of_seqres(structures),
         *_of_saturation(spectra),
         *_of_genetic_codes(run["samples"], genes),
         *_of_set_aside(accounting),
@@ -114,6 +115,21 @@ def _of_gates(structures: Iterable[Structure]) -> Iterator[Notice]:
         yield Notice(
             "Quality checks that cannot be judged, as a rule because the runs are too short: "
             f"{_listed(counts)}.",
+            "structures",
+        )
+
+
+def _of_seqres(structures: Iterable[Structure]) -> Iterator[Notice]:
+    strange = [
+        f"{structure.name} chain {chain['chain']}"
+        for structure in structures
+        for chain in structure.cleaning["chains"]
+        if chain["in_seqres"] is False
+    ]
+    if strange:
+        yield Notice(
+            f"The residues of {_listed(strange)} are not a stretch of the sequence its file gives (SEQRES): "
+            "residues may be missing or changed.",
             "structures",
         )
 
