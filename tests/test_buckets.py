@@ -1,6 +1,5 @@
 """Buckets: a plain reference, the law of hyperplane LSH, both strands, sketches and groups."""
 
-import dnaio
 import h5py
 import numpy as np
 import pyarrow.parquet as pq
@@ -21,6 +20,7 @@ from helixflow.buckets import (
     sketch,
 )
 from helixflow.config import read_schema
+from helixflow.fasta import read_fasta
 
 VALUE = {"A": -1, "T": 1, "C": -1j, "G": 1j}
 
@@ -225,9 +225,7 @@ def test_unrelated_genomes_do_not_look_alike_at_the_defaults(data):
     planes = Hyperplanes(default["k"], default["bits"], default["seed"])
     sketches = []
     for name in ("AE004092_Spyogenes_M1GAS.fna.gz", "GCF_000043285.1_Blochmannia_floridanus.fna.gz"):
-        with dnaio.open(data / "genomes" / name) as stream:
-            blocks = [
-                np.unique(block) for record in stream for block in planes.buckets(record.sequence.encode())
-            ]
+        genome = read_fasta(data / "genomes" / name)
+        blocks = [np.unique(block) for _, letters in genome for block in planes.buckets(letters.encode())]
         sketches.append(sketch(np.unique(np.concatenate(blocks)), default["sketch_size"]))
     assert jaccard(*sketches) < default["min_jaccard"] / 2

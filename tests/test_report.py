@@ -34,7 +34,7 @@ from helixflow.links import LinkSettings, link_chains
 from helixflow.proteins import call_genes, collect_proteins, read_chains, read_protein_file
 from helixflow.provenance import git_state, record_run, sheet_rows
 from helixflow.report import StageFiles, write_accounting, write_report
-from helixflow.report.accounting import Entry, read_table
+from helixflow.report.accounting import Entry
 from helixflow.report.blocks import Figure, number
 from helixflow.report.buckets import Spectrum
 from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
@@ -47,6 +47,7 @@ from helixflow.report.structures import read_structures
 from helixflow.samples import read_sheet
 from helixflow.sequences import FetchSettings, fetch, write_sequences, write_structure
 from helixflow.structures.clean import CleanSettings, clean_structure
+from helixflow.tables import read_tsv
 from helixflow.trajectories.quality import ENERGIES, judge
 
 #: Names that would be markup if they were not shown as text.
@@ -93,7 +94,7 @@ class Run:
 
     def account(self) -> list[dict[str, str]]:
         write_accounting(self.accounting, self.files)
-        return read_table(self.accounting)
+        return read_tsv(self.accounting)
 
     def write(self, page: Path, title: str = TITLE) -> str:
         write_report(self.files, self.record, self.accounting, page, title=title, max_length_trained=2000)
@@ -526,7 +527,7 @@ def test_checks_of_the_simulation(run, page):
 
 
 def test_links(run, page):
-    links = read_table(run.files.links[0])
+    links = read_tsv(run.files.links[0])
     (row,) = page.tables["Partners of the chains"]
     assert value(row["identity"]) == pytest.approx(100 * float(links[0]["identity"]), rel=5e-3)
     assert RECORD in row["where it was seen"]

@@ -11,7 +11,7 @@ from Bio.PDB import MMCIFIO, PDBParser
 
 from helixflow.errors import ConfigError, StructureError
 from helixflow.files import read_json
-from helixflow.gmx import find_gmx, gmx_version
+from helixflow.gmx import find_gmx
 from helixflow.structures.clean import CleanSettings, clean_structure
 from helixflow.structures.prepare import SetupSettings, check_protein, prepare_system
 from helixflow.structures.residues import read_residues
@@ -453,7 +453,7 @@ def test_prepared_system_is_the_clean_molecule_in_neutral_salt_water(capsid):
     assert setup["ions"]["CL"] == pytest.approx(0.15 * 6.022e23 * litres, abs=1)
     assert setup["disulfides"] == [["CYS A 198", "CYS A 218"]]
     assert setup["protein_atoms"] == len(universe.select_atoms("protein"))
-    assert setup["gmx_version"] == gmx_version("gmx")
+    assert setup["gmx_version"] == find_gmx("gmx").version
     assert not (capsid / "scratch").exists()
 
 

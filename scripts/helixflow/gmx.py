@@ -69,11 +69,6 @@ def find_gmx(program: str) -> GmxBuild:
     return GmxBuild(str(Path(path).absolute()), version[1], mpi[1])
 
 
-def gmx_version(program: str) -> str:
-    """Return the version of a GROMACS program, such as ``2022.5``; errors as `find_gmx`."""
-    return find_gmx(program).version
-
-
 class GmxTools:
     """Tools of one GROMACS program, called in one folder.
 

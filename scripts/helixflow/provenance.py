@@ -17,7 +17,7 @@ from helixflow.samples import Sample
 
 #: Libraries that decide what comes out, by the names they are installed under.
 LIBRARIES = (
-    "biopython", "dnaio", "gromacswrapper", "h5py", "MDAnalysis", "mpi4py", "numpy",
+    "biopython", "gromacswrapper", "h5py", "MDAnalysis", "mpi4py", "numpy",
     "pyarrow", "pyrodigal", "pysam", "safetensors", "torch", "transformers",
 )  # fmt: skip
 

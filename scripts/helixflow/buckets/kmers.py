@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from helixflow.buckets.sketches import EMPTY, SATURATED, merge, sketch
 from helixflow.errors import SourceError
+from helixflow.fasta import read_fasta
 from helixflow.files import whole_file
 from helixflow.samples import DNA_KINDS
 
@@ -124,17 +125,14 @@ def hash_file(
         ``/unit/residues`` int64, ``/unit/sketch`` (n_unit, s) uint32.
     settings : BucketSettings
     """
-    import dnaio
-
     if kind not in DNA_KINDS:
         raise SourceError(f"{fasta}: buckets need kind {' or '.join(DNA_KINDS)}, found {kind}")
     planes = Hyperplanes(settings.k, settings.bits, settings.seed)
-    with dnaio.open(fasta) as records:
-        units = (
-            (f"{sample}/{record.id}" if kind == "metagenome" else sample, record.sequence)
-            for record in records
-        )
-        counts, names, residues, sketches = _count_units(planes, units, settings.sketch_size)
+    units = (
+        (f"{sample}/{name}" if kind == "metagenome" else sample, sequence)
+        for name, sequence in read_fasta(fasta)
+    )
+    counts, names, residues, sketches = _count_units(planes, units, settings.sketch_size)
     spectrum = np.flatnonzero(counts).astype(np.uint32)
     if len(spectrum) > SATURATED * len(counts):
         log.warning(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from helixflow.embeddings.store import open_embedding
 from helixflow.errors import MismatchError
 from helixflow.links.status import status
 from helixflow.structures.residues import Residue
-from helixflow.tables import read_rows
+from helixflow.tables import read_rows, read_tsv
 
 StrPath = str | os.PathLike[str]
 
@@ -68,8 +67,7 @@ def read_links(path: StrPath, residues: Sequence[Residue], residues_file: StrPat
     MismatchError
         If they are not about these residues in this order, or a chain's rows do not ascend.
     """
-    with Path(path).open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows = read_tsv(path)
     if len(rows) != len(residues):
         raise MismatchError(
             f"{path}: {len(rows)} residues, expected the {len(residues)} of {residues_file}; "

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.errors import MismatchError
+from helixflow.structures.chemistry import LETTERS
 from helixflow.structures.residues import Residue
 
-_NATURAL = "ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL"
 _PROTONATION = {
     "H": "HID HIE HIP HSD HSE HSP HISA HISB HISD HISE HISH HIS1 HIS2",
     "C": "CYM CYX CYSH CYS1 CYS2",
@@ -25,9 +25,7 @@ _PROTONATION = {
     "R": "ARGN",
 }
 #: One-letter codes of the residue names of force fields.
-CODES = dict(zip(_NATURAL.split(), "ARNDCQEGHILKMFPSTWYV", strict=True)) | {
-    name: code for code, names in _PROTONATION.items() for name in names.split()
-}
+CODES = LETTERS | {name: code for code, names in _PROTONATION.items() for name in names.split()}
 #: Atomic weights of the elements of proteins, in u.
 MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06}
 

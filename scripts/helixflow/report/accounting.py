@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import h5py
 from helixflow.errors import MismatchError
 from helixflow.files import read_json, write_text
 from helixflow.samples import DNA_KINDS
+from helixflow.tables import read_tsv
 
 StrPath = str | os.PathLike[str]
 
@@ -174,17 +174,11 @@ def _count_frames(files: StageFiles) -> Iterator[Entry]:
 
 def _count_links(files: StageFiles) -> Iterator[Entry]:
     for path, residues in zip(files.links, files.residues, strict=True):
-        statuses = [row["status"] for row in read_table(path)]
+        statuses = [row["status"] for row in read_tsv(path)]
         unmatched = statuses.count("unmatched")
         aside = {"no residue of the partner": unmatched} if unmatched else {}
         matched = len(statuses) - unmatched
         yield Entry("links", f"{Path(path).stem} residues", count_lines(residues) - 1, matched, aside)
-
-
-def read_table(path: StrPath) -> list[dict[str, str]]:
-    """Read the rows of a tab-separated table with a header line."""
-    with Path(path).open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def count_lines(path: StrPath, beginning: str = "") -> int:

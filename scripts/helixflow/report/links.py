@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from helixflow.report.accounting import read_table
 from helixflow.report.blocks import Json, Section, percent, plural, table
+from helixflow.tables import read_tsv
 
 
 def links_part(name: str, chains: Sequence[Json], links: str | os.PathLike[str]) -> Section:
@@ -51,7 +51,7 @@ def links_part(name: str, chains: Sequence[Json], links: str | os.PathLike[str])
             f"{row['code']}{row['number']}{row['insertion']}",
             f"{row['partner_code']}{row['row']}",
         )
-        for row in read_table(links)
+        for row in read_tsv(links)
         if row["status"] == "substituted"
     ]
     if substituted:

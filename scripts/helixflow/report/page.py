@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from helixflow.files import read_json, write_text
-from helixflow.report.accounting import StageFiles, read_table
+from helixflow.report.accounting import StageFiles
 from helixflow.report.blocks import Figure, Section, Table
 from helixflow.report.buckets import buckets_section, read_spectrum
 from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
@@ -27,6 +27,7 @@ from helixflow.report.structures import (
     simulation_part,
     structures_table,
 )
+from helixflow.tables import read_tsv
 
 #: Structures that get figures, and those that get a section, so that the page stays below 10 MB.
 MOST_FIGURED, MOST_SHOWN = 8, 100
@@ -57,7 +58,7 @@ def write_report(
     max_length_trained : int
         Residues up to which the model was trained.
     """
-    run, accounting, model = read_json(run_file), read_table(accounting_file), read_json(files.model)
+    run, accounting, model = read_json(run_file), read_tsv(accounting_file), read_json(files.model)
     spectra = [read_spectrum(path) for path in files.buckets]
     genes, distinct = [read_json(path) for path in files.proteins], read_json(files.distinct)
     structures, long = read_structures(files), find_long(files.index, max_length_trained)

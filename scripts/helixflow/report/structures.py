@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.files import read_json
-from helixflow.report.accounting import StageFiles, read_table, replica_of
+from helixflow.report.accounting import StageFiles, replica_of
 from helixflow.report.blocks import Cell, Figure, Json, Section, Table, facts, number, plural, table
 from helixflow.report.coanalysis import MOST_DRAWN
 from helixflow.report.figures import curves
+from helixflow.tables import read_tsv
 
 _OUTCOMES = {
     "pass": Cell("✓ pass", "good"),
@@ -209,7 +210,7 @@ def _runs_table(qualities: Mapping[int, Json]) -> Table:
 
 def read_energies(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64]]:
     """Read the energies of a run, (T,) each, by the names of their columns."""
-    rows = read_table(path)
+    rows = read_tsv(path)
     return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
 
 

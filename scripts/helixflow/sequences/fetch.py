@@ -233,8 +233,9 @@ def _describe(path: Path, source: str, origin: str, checksum: str) -> Fetched:
     """Compare a file with the sheet's checksum, where there is one, and say what it is."""
     if not path.is_file():
         raise SourceError(f"{origin}: no such file (expected the source the sheet names)")
-    algorithm, _, expected = checksum.partition(":")
-    found = file_digest(path, algorithm) if checksum else ""
+    sha256 = file_digest(path)
+    algorithm, _, expected = (checksum or f"sha256:{sha256}").partition(":")
+    found = sha256 if algorithm == "sha256" else file_digest(path, algorithm)
     if found != expected:
         raise SourceError(
             f"{origin}: {algorithm} is {found}, expected {expected} (the file is damaged, or it changed: "
@@ -242,4 +243,4 @@ def _describe(path: Path, source: str, origin: str, checksum: str) -> Fetched:
         )
     stat = path.stat()
     date = datetime.fromtimestamp(int(stat.st_mtime), UTC).isoformat()
-    return Fetched(path, source, origin, file_digest(path), stat.st_size, date)
+    return Fetched(path, source, origin, sha256, stat.st_size, date)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
-from pathlib import Path
 
 from helixflow.files import write_text
+from helixflow.tables import read_tsv
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,11 @@ def write_residues(final: str | os.PathLike[str], residues: Iterable[Residue]) -
 
 def read_residues(path: str | os.PathLike[str]) -> list[Residue]:
     """Read what `write_residues` wrote."""
-    with Path(path).open(encoding="utf-8", newline="") as stream:
-        _, *rows = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
     return [
-        Residue(int(index), chain, int(number), insertion, name, code)
-        for index, chain, number, insertion, name, code in rows
+        Residue(
+            int(row["index"]), row["chain"], int(row["number"]), row["insertion"], row["name"], row["code"]
+        )
+        for row in read_tsv(path)
     ]
 
 
