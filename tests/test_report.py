@@ -29,7 +29,7 @@ from helixflow.embeddings.model import ModelDescription, write_model
 from helixflow.embeddings.store import part_name, write_part
 from helixflow.errors import MismatchError
 from helixflow.fasta import read_fasta
-from helixflow.files import read_json, write_json
+from helixflow.files import read_json, read_tsv, write_json
 from helixflow.links import LinkSettings, link_chains
 from helixflow.proteins import call_genes, collect_proteins, read_chains, read_protein_file
 from helixflow.provenance import git_state, record_run, sheet_rows
@@ -47,7 +47,6 @@ from helixflow.report.structures import read_structures
 from helixflow.samples import read_sheet
 from helixflow.sequences import FetchSettings, fetch, write_sequences, write_structure
 from helixflow.structures.clean import CleanSettings, clean_structure
-from helixflow.tables import read_tsv
 from helixflow.trajectories.quality import ENERGIES, judge
 
 #: Names that would be markup if they were not shown as text.

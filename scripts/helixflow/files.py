@@ -1,7 +1,8 @@
-"""Files that are whole or not there: temporary names, renames and digests."""
+"""Files that are whole or not there: temporary names, renames and digests, JSON and tab-separated text."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -68,6 +69,12 @@ def write_json(final: str | os.PathLike[str], content: Any) -> None:
 def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_tsv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """Read a tab-separated table with a header line that a stage wrote."""
+    with Path(path).open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def file_digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:

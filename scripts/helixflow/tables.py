@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from helixflow.files import whole_file
@@ -63,12 +61,6 @@ def read_rows(path: str | os.PathLike[str], names: Sequence[str]) -> Iterator[tu
     with pq.ParquetFile(path) as table:
         for batch in table.iter_batches(_BATCH_ROWS, columns=list(names)):
             yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
-
-
-def read_tsv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Read a tab-separated table with a header line that a stage wrote."""
-    with Path(path).open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 @contextmanager

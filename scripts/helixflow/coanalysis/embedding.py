@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from helixflow.coanalysis.geometry import cosine_matrix
 from helixflow.embeddings.store import open_embedding
 from helixflow.errors import MismatchError
+from helixflow.files import read_tsv
 from helixflow.links.status import status
 from helixflow.structures.residues import Residue
-from helixflow.tables import read_rows, read_tsv
+from helixflow.tables import read_rows
 
 StrPath = str | os.PathLike[str]
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import h5py
 
 from helixflow.errors import MismatchError
-from helixflow.files import read_json, write_text
+from helixflow.files import read_json, read_tsv, write_text
 from helixflow.samples import DNA_KINDS
-from helixflow.tables import read_tsv
 
 StrPath = str | os.PathLike[str]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from helixflow.files import read_tsv
 from helixflow.report.blocks import Json, Section, percent, plural, table
-from helixflow.tables import read_tsv
 
 
 def links_part(name: str, chains: Sequence[Json], links: str | os.PathLike[str]) -> Section:

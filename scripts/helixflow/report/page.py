@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from helixflow.files import read_json, write_text
+from helixflow.files import read_json, read_tsv, write_text
 from helixflow.report.accounting import StageFiles
 from helixflow.report.blocks import Figure, Section, Table
 from helixflow.report.buckets import buckets_section, read_spectrum
@@ -27,7 +27,6 @@ from helixflow.report.structures import (
     simulation_part,
     structures_table,
 )
-from helixflow.tables import read_tsv
 
 #: Structures that get figures, and those that get a section, so that the page stays below 10 MB.
 MOST_FIGURED, MOST_SHOWN = 8, 100

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.files import read_json
+from helixflow.files import read_json, read_tsv
 from helixflow.report.accounting import StageFiles, replica_of
 from helixflow.report.blocks import Cell, Figure, Json, Section, Table, facts, number, plural, table
 from helixflow.report.coanalysis import MOST_DRAWN
 from helixflow.report.figures import curves
-from helixflow.tables import read_tsv
 
 _OUTCOMES = {
     "pass": Cell("✓ pass", "good"),

@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 
-from helixflow.files import write_text
-from helixflow.tables import read_tsv
+from helixflow.files import read_tsv, write_text
 
 
 @dataclass(frozen=True)
