@@ -1,6 +1,6 @@
-"""Hash the k-mers of every row of DNA into buckets, and group units that share most of them.
+"""Hash the k-mers of every row of DNA or reads into buckets, and group units of DNA that share most of them.
 
-Reads   results/sequences/{sample}.fasta.gz   normalised DNA
+Reads   results/sequences/{sample}.json       the record of a row, and the DNA or reads it names
 Writes  results/buckets/{sample}.h5           bucket spectrum, sketch of every unit
         results/buckets/groups.parquet        groups of similar units, their representatives
 """
@@ -9,7 +9,7 @@ Writes  results/buckets/{sample}.h5           bucket spectrum, sketch of every u
 rule hash_kmers:
     """Hash the k-mers of one row into buckets."""
     input:
-        fasta="results/sequences/{sample}.fasta.gz",
+        sequence_files,
     output:
         buckets="results/buckets/{sample}.h5",
     log:
@@ -17,14 +17,13 @@ rule hash_kmers:
     benchmark:
         "benchmarks/hash_kmers/{sample}.tsv"
     wildcard_constraints:
-        sample=any_of(dna),
+        sample=any_of(dna + reads),
     conda:
         "../envs/buckets.yaml"
     resources:
         mem_mb=4000,
         runtime=120,
     params:
-        kind=of_sample("kind"),
         k=lookup("buckets/k", within=config),
         bits=lookup("buckets/bits", within=config),
         family=lookup("buckets/family", within=config),
@@ -35,7 +34,7 @@ rule hash_kmers:
 
 
 rule group_units:
-    """Put units with similar buckets into groups."""
+    """Put units of DNA with similar buckets into groups; reads are of no organism, and represent none."""
     input:
         buckets=collect("results/buckets/{sample}.h5", sample=dna),
     output:
@@ -56,8 +55,8 @@ rule group_units:
 
 
 rule buckets:
-    """Every unit has its buckets and its group."""
+    """Every row has its buckets, every unit of DNA its group."""
     input:
-        collect(rules.hash_kmers.output, sample=dna),
+        collect(rules.hash_kmers.output, sample=dna + reads),
         rules.group_units.output,
     localrule: True

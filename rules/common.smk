@@ -6,7 +6,7 @@ import sys
 from helixflow.config import complete_config, read_schema
 from helixflow.embeddings import check_settings
 from helixflow.errors import mendable, one_line
-from helixflow.samples import ACCESSIONS, DNA_KINDS, find_sheet, read_sheet, resolve
+from helixflow.samples import DNA_KINDS, find_sheet, read_manifest, read_sheet
 from helixflow.trajectories.settings import check_lengths
 
 with one_line():
@@ -15,14 +15,24 @@ with one_line():
     check_lengths(config["trajectories"])
     sheet = find_sheet(config["samples"], ["", workflow.basedir])
     samples = read_sheet(sheet)
-
-if workflow.is_main_process:
-    print(f"Sample sheet: {sheet.absolute()}, {len(samples)} rows", file=sys.stderr)
+    if workflow.is_main_process:
+        print(f"Sample sheet: {sheet.absolute()}, {len(samples)} rows", file=sys.stderr)
+        for sample in samples.values():
+            if sample.kind == "collection":
+                print(
+                    f"Collection {sample.name}: {len(read_manifest(sample.origins[0]))} members",
+                    file=sys.stderr,
+                )
 
 
 def named(*kinds):
     """Names of the samples of some kinds, ascending."""
     return [name for name, sample in samples.items() if sample.kind in kinds]
+
+
+def holding(*kinds):
+    """Names of the samples of some kinds, and of the collections of such, ascending."""
+    return [name for name, sample in samples.items() if sample.contents in kinds]
 
 
 def any_of(names):
@@ -39,21 +49,30 @@ def of_sample(field):
     return value
 
 
-def source_file(wildcards):
-    """The local file of a row, so that a change of it is seen; none where the source is fetched."""
-    path = samples[wildcards.sample].path
-    return [str(path)] if path else []
+#: Params of the rules that fetch: what the row of the job names.
+source_of_row = {
+    "kind": of_sample("kind"),
+    "text": of_sample("source"),
+    "origins": of_sample("origins"),
+    "checksum": of_sample("checksum"),
+}
 
 
-def origin(wildcards):
-    """Where the bytes of a row come from: a local path or a URL."""
-    sample = samples[wildcards.sample]
-    bases = {database: config["sequences"][f"{database}_url"] for database in ACCESSIONS}
-    return str(sample.path or resolve(sample.source, bases))
+def source_files(wildcards):
+    """The local files of a row, so that a change of them is seen; none where the source is fetched."""
+    return samples[wildcards.sample].paths
 
 
-dna = named(*DNA_KINDS)
-protein_files = named("proteins")
+def sequence_files(wildcards):
+    """The record of a row, and its FASTA file where it has one and not a member's each."""
+    files = ["results/sequences/{sample}.json"]
+    return files + (["results/sequences/{sample}.fasta.gz"] if wildcards.sample in fastas else [])
+
+
+fastas = named(*DNA_KINDS, "proteins")
+dna = holding(*DNA_KINDS)
+reads = holding("reads")
+protein_files = holding("proteins")
 structures = named("structure")
 replicas = [str(number) for number in range(1, config["trajectories"]["replicas"] + 1)]
 shards = [f"{number:03d}" for number in range(config["embeddings"]["shards"])]

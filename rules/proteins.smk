@@ -1,6 +1,6 @@
 """Call genes, and collect every distinct protein of DNA, protein files and structures.
 
-Reads   results/sequences/{sample}.fasta.gz                 DNA, or proteins
+Reads   results/sequences/{sample}.json                     the record of a row, and the DNA or proteins it names
         results/structures/{structure}/residues.tsv         residues of the cleaned structure
         results/buckets/groups.parquet                      where genes of representatives are taken alone
 Writes  results/proteins/{sample}.fasta.gz, .parquet, .json proteins of one row, where they are, counts
@@ -14,7 +14,7 @@ protein_sources = dna + protein_files + structures
 rule call_genes:
     """Call the genes of one row of DNA."""
     input:
-        dna="results/sequences/{sample}.fasta.gz",
+        sequence_files,
     output:
         proteins="results/proteins/{sample}.fasta.gz",
         occurrences="results/proteins/{sample}.parquet",
@@ -31,7 +31,7 @@ rule call_genes:
         mem_mb=4000,
         runtime=240,
     params:
-        kind=of_sample("kind"),
+        kind=of_sample("contents"),
         genetic_code=of_sample("genetic_code"),
         meta_below_bp=lookup("proteins/meta_below_bp", within=config),
         min_gene_bp=lookup("proteins/min_gene_bp", within=config),
@@ -42,7 +42,7 @@ rule call_genes:
 rule read_protein_file:
     """Take the proteins of one row that is a file of them."""
     input:
-        source="results/sequences/{sample}.fasta.gz",
+        sequence_files,
     output:
         proteins="results/proteins/{sample}.fasta.gz",
         occurrences="results/proteins/{sample}.parquet",

@@ -11,11 +11,12 @@ from helixflow.provenance import sheet_rows
 # By the names of helixflow.report.StageFiles.
 stage_files = {
     "sequences": collect("results/sequences/{sample}.json", sample=samples),
-    "fasta_indexes": collect("results/sequences/{sample}.fasta.gz.fai", sample=dna + protein_files),
-    "buckets": collect("results/buckets/{sample}.h5", sample=dna),
+    "fasta_indexes": collect("results/sequences/{sample}.fasta.gz.fai", sample=fastas),
+    "members": collect("results/sequences/{sample}.tsv", sample=named("collection")),
+    "buckets": collect("results/buckets/{sample}.h5", sample=dna + reads),
     "groups": "results/buckets/groups.parquet",
-    "proteins": collect("results/proteins/{sample}.json", sample=samples),
-    "sample_occurrences": collect("results/proteins/{sample}.parquet", sample=samples),
+    "proteins": collect("results/proteins/{sample}.json", sample=protein_sources),
+    "sample_occurrences": collect("results/proteins/{sample}.parquet", sample=protein_sources),
     "distinct": "results/proteins/distinct.json",
     "occurrences": "results/proteins/occurrences.parquet",
     "model": "results/embeddings/model.json",

@@ -3,14 +3,17 @@
 Reads   the paths, URLs and accessions of the sheet
 Writes  results/sequences/{sample}.fasta.gz    DNA or proteins, bgzip, with .fai and .gzi
         results/sequences/{sample}.structure   a structure as plain text, PDB or mmCIF
-        results/sequences/{sample}.json        where it came from and what was changed
+        results/sequences/{sample}.json        the record: where it came from, what was changed, its files
+        results/sequences/{sample}.tsv         what became of every member of a collection
+Beside  results/sequences/{sample}.fastq.gz    reads, or {sample}_1 and {sample}_2: the record names them
+        results/sequences/{sample}/            the files of a collection's members, kept from run to run
 """
 
 
 rule fetch_sequence:
     """Fetch one row's DNA or proteins and write it as indexed FASTA."""
     input:
-        source=source_file,
+        source=source_files,
     output:
         fasta="results/sequences/{sample}.fasta.gz",
         fai="results/sequences/{sample}.fasta.gz.fai",
@@ -21,25 +24,45 @@ rule fetch_sequence:
     benchmark:
         "benchmarks/fetch_sequence/{sample}.tsv"
     wildcard_constraints:
-        sample=any_of(dna + protein_files),
+        sample=any_of(fastas),
     conda:
         "../envs/sequences.yaml"
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=1000,
+        runtime=240,
     params:
-        source=of_sample("source"),
-        origin=origin,
-        kind=of_sample("kind"),
-        checksum=of_sample("checksum"),
+        **source_of_row,
     script:
         "../scripts/fetch_sequence.py"
+
+
+rule fetch_reads:
+    """Fetch one row's reads and write them as FASTQ; how many files they are, the database may have to say."""
+    input:
+        source=source_files,
+    output:
+        provenance="results/sequences/{sample}.json",
+    log:
+        "logs/fetch_reads/{sample}.log",
+    benchmark:
+        "benchmarks/fetch_reads/{sample}.tsv"
+    wildcard_constraints:
+        sample=any_of(named("reads")),
+    conda:
+        "../envs/sequences.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=1440,
+    params:
+        **source_of_row,
+    script:
+        "../scripts/fetch_reads.py"
 
 
 rule fetch_structure:
     """Fetch one row's structure and write it as plain text."""
     input:
-        source=source_file,
+        source=source_files,
     output:
         structure="results/sequences/{sample}.structure",
         provenance="results/sequences/{sample}.json",
@@ -53,18 +76,58 @@ rule fetch_structure:
         "../envs/sequences.yaml"
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=60,
     params:
-        source=of_sample("source"),
-        origin=origin,
-        checksum=of_sample("checksum"),
+        **source_of_row,
     script:
         "../scripts/fetch_structure.py"
+
+
+rule fetch_collection:
+    """Fetch every member of one collection that is not there yet."""
+    input:
+        source=source_files,
+    output:
+        members="results/sequences/{sample}.tsv",
+        provenance="results/sequences/{sample}.json",
+    log:
+        "logs/fetch_collection/{sample}.log",
+    benchmark:
+        "benchmarks/fetch_collection/{sample}.tsv"
+    wildcard_constraints:
+        sample=any_of(named("collection")),
+    conda:
+        "../envs/sequences.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=2880,
+    params:
+        **source_of_row,
+    script:
+        "../scripts/fetch_collection.py"
+
+
+rule lock_sources:
+    """Pin the sha256 of every file that was fetched, in a lock file beside the sheet; only on request."""
+    input:
+        records=collect("results/sequences/{sample}.json", sample=samples),
+    log:
+        "logs/lock_sources.log",
+    benchmark:
+        "benchmarks/lock_sources.tsv"
+    localrule: True
+    conda:
+        "../envs/sequences.yaml"
+    script:
+        "../scripts/lock_sources.py"
 
 
 rule sequences:
     """Every source is there, verified and normalised."""
     input:
-        collect(rules.fetch_sequence.output, sample=dna + protein_files),
+        collect(rules.fetch_sequence.output, sample=fastas),
+        collect(rules.fetch_reads.output, sample=named("reads")),
         collect(rules.fetch_structure.output, sample=structures),
+        collect(rules.fetch_collection.output, sample=named("collection")),
     localrule: True

@@ -5,10 +5,11 @@ from helixflow.joblog import log_to
 log_to(snakemake.log[0])
 
 from helixflow.files import write_json
+from helixflow.members import read_members
 from helixflow.proteins import call_genes
 
 counts = call_genes(
-    snakemake.input.dna,
+    read_members(snakemake.input[0]),
     snakemake.output.proteins,
     snakemake.output.occurrences,
     sample=snakemake.wildcards.sample,

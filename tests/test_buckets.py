@@ -15,12 +15,13 @@ from helixflow.buckets import (
     Hyperplanes,
     group_files,
     group_units,
-    hash_file,
+    hash_members,
     jaccard,
     sketch,
 )
 from helixflow.config import read_schema
 from helixflow.fasta import read_fasta
+from helixflow.members import Member
 
 VALUE = {"A": -1, "T": 1, "C": -1j, "G": 1j}
 
@@ -136,7 +137,7 @@ SETTINGS = BucketSettings(k=21, bits=22, family="hyperplane", seed=1, sketch_siz
 def hash_text(folder, name: str, content: str, kind: str = "genome", settings: BucketSettings = SETTINGS):
     fasta, out = folder / f"{name}.fasta", folder / f"{name}.h5"
     fasta.write_text(content)
-    hash_file(str(fasta), name, kind, str(out), settings)
+    hash_members([Member(name, kind, (fasta,), fasta)], out, settings)
     return out
 
 

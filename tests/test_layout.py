@@ -32,6 +32,7 @@ RULE_FILES = [ROOT / "rules" / f"{stage}.smk" for stage in STAGES]
 #: What a module is called where it is installed from.
 CONDA_NAMES = {
     "Bio": "biopython",
+    "backports": "backports.zstd",
     "MDAnalysis": "mdanalysis",
     "gromacs": "gromacswrapper",
     "torch": "pytorch",
@@ -183,7 +184,7 @@ def test_pins_are_those_of_the_lock():
 
 def test_every_dependency_is_locked():
     text = (ROOT / "pyproject.toml").read_text()
-    named = re.findall(r'^    "([A-Za-z0-9]+)', text.split("dependencies = [")[1].split("]")[0], re.M)
+    named = re.findall(r'^    "([A-Za-z0-9.]+)', text.split("dependencies = [")[1].split("]")[0], re.M)
     lock = (ROOT / "envs" / "requirements.lock").read_text().lower()
     assert len(named) > 10
     assert [name for name in named if f"\n{name.lower()}==" not in lock] == []

@@ -16,6 +16,7 @@ from Bio.Seq import Seq
 from conftest import ROOT
 from helixflow.errors import MismatchError, SourceError
 from helixflow.fasta import read_fasta, write_fasta
+from helixflow.members import Member
 from helixflow.proteins import (
     OCCURRENCE_TYPES,
     Occurrence,
@@ -47,9 +48,15 @@ def genes(tmp_path):
             write_fasta(tmp_path / "dna.fasta", dna.items())
             dna = tmp_path / "dna.fasta"
         counts = call_genes(
-            dna, tmp_path / f"{sample}.fasta.gz", tmp_path / f"{sample}.parquet", sample=sample, kind=kind,
-            genetic_code=genetic_code, meta_below_bp=20000, min_gene_bp=min_gene_bp,
-        )  # fmt: skip
+            [Member(sample, kind, (dna,), dna)],
+            tmp_path / f"{sample}.fasta.gz",
+            tmp_path / f"{sample}.parquet",
+            sample=sample,
+            kind=kind,
+            genetic_code=genetic_code,
+            meta_below_bp=20000,
+            min_gene_bp=min_gene_bp,
+        )
         return Rows(tmp_path, sample, counts)
 
     return call
@@ -62,7 +69,7 @@ def proteins(tmp_path):
     def read(text, sample="sample"):
         (tmp_path / "source.fasta").write_text(text)
         counts = read_protein_file(
-            tmp_path / "source.fasta",
+            [Member(sample, "proteins", (tmp_path / "source.fasta",), tmp_path)],
             tmp_path / f"{sample}.fasta.gz",
             tmp_path / f"{sample}.parquet",
             sample=sample,
@@ -283,7 +290,12 @@ def test_every_place_of_a_protein_is_kept(proteins):
 
 def test_a_real_protein_file_agrees_with_biopython(demo, tmp_path):
     source = demo / "NC_000932.faa"
-    counts = read_protein_file(source, tmp_path / "a.fasta.gz", tmp_path / "a.parquet", sample="a")
+    counts = read_protein_file(
+        [Member("a", "proteins", (source,), source)],
+        tmp_path / "a.fasta.gz",
+        tmp_path / "a.parquet",
+        sample="a",
+    )
     expected = {record.id: str(record.seq) for record in SeqIO.parse(source, "fasta")}
     rows = Rows(tmp_path, "a", counts)
     assert {row.label: rows.sequences[row.protein] for row in rows} == expected

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,7 +22,7 @@ import pytest
 from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
 from conftest import DEMO, ROOT
-from helixflow.buckets import BucketSettings, group_files, hash_file
+from helixflow.buckets import BucketSettings, group_files, hash_members
 from helixflow.coanalysis.analysis import Request, analyse_structure
 from helixflow.config import complete_config, leaves, read_schema
 from helixflow.embeddings.index import write_index
@@ -31,6 +32,7 @@ from helixflow.errors import MismatchError
 from helixflow.fasta import read_fasta
 from helixflow.files import read_json, read_tsv, write_json
 from helixflow.links import LinkSettings, link_chains
+from helixflow.members import read_members
 from helixflow.proteins import call_genes, collect_proteins, read_chains, read_protein_file
 from helixflow.provenance import git_state, record_run, sheet_rows
 from helixflow.report import StageFiles, write_accounting, write_report
@@ -44,8 +46,16 @@ from helixflow.report.links import links_part
 from helixflow.report.notices import EXPECTED, find_notices
 from helixflow.report.page import MOST_FIGURED
 from helixflow.report.structures import read_structures
-from helixflow.samples import read_sheet
-from helixflow.sequences import FetchSettings, fetch, write_sequences, write_structure
+from helixflow.samples import Sample, read_sheet
+from helixflow.sequences import (
+    Fetcher,
+    FetchSettings,
+    Source,
+    fetch_collection,
+    fetch_reads,
+    fetch_sequence,
+    fetch_structure,
+)
 from helixflow.structures.clean import CleanSettings, clean_structure
 from helixflow.trajectories.quality import ENERGIES, judge
 
@@ -105,14 +115,14 @@ def make_run(folder: Path, *kinds: str) -> Run:
     sheet = make_sources(folder / "sources", kinds)
     samples = read_sheet(sheet)
     results = folder / "results"
-    dna = [name for name, sample in samples.items() if sample.kind in ("genome", "metagenome")]
+    dna = [name for name, sample in samples.items() if sample.contents in ("genome", "metagenome")]
+    reads = [name for name, sample in samples.items() if sample.contents == "reads"]
     structures = [name for name, sample in samples.items() if sample.kind == "structure"]
     for sample in samples.values():
-        write_source(sample.name, sample.kind, sample.path, results / "sequences")
-    for name in dna:
-        source, output = results / f"sequences/{name}.fasta.gz", results / f"buckets/{name}.h5"
-        settings = BucketSettings(21, 16, "hyperplane", 1, 64)
-        hash_file(source, name, samples[name].kind, str(output), settings)
+        write_source(sample, results / "sequences")
+    for name in dna + reads:
+        members, output = read_members(results / f"sequences/{name}.json"), results / f"buckets/{name}.h5"
+        hash_members(members, output, BucketSettings(21, 16, "hyperplane", 1, 64))
     group_files([results / f"buckets/{name}.h5" for name in dna], results / "buckets/groups.parquet", 0.5)
     for name in structures:
         place = results / "structures" / name
@@ -120,10 +130,11 @@ def make_run(folder: Path, *kinds: str) -> Run:
         source, settings = results / f"sequences/{name}.structure", CleanSettings((), 1, "refuse")
         clean_structure(source, "pdb", settings, *outputs)
         simulate(results, name)
-    for sample in samples.values():
-        find_proteins(results, sample.name, sample.kind)
+    with_proteins = [name for name in samples if name not in reads]
+    for name in with_proteins:
+        find_proteins(results, name, samples[name].contents)
     base = results / "proteins"
-    tables, fastas = ([base / f"{name}.{kind}" for name in samples] for kind in ("parquet", "fasta.gz"))
+    tables, fastas = ([base / f"{name}.{kind}" for name in with_proteins] for kind in ("parquet", "fasta.gz"))
     outputs = base / "distinct.fasta.gz", base / "occurrences.parquet"
     write_json(base / "distinct.json", collect_proteins(tables, fastas, [], *outputs))
     embed(results)
@@ -131,7 +142,7 @@ def make_run(folder: Path, *kinds: str) -> Run:
         join(results, name, structures)
     schema = read_schema(ROOT / "config/schema.yaml")
     config = complete_config({"samples": str(sheet), "trajectories": {"production_ns": 0.004}}, schema)
-    run = Run(results, stage_files(results, list(samples), dna, structures), config)
+    run = Run(results, stage_files(results, samples, structures), config)
     record_run(run.record, config, sheet_rows(samples.values()), run.files.setup, run.files.quality)
     run.account()
     return run
@@ -145,6 +156,8 @@ def make_sources(folder: Path, kinds: tuple[str, ...]) -> Path:
         "metagenome": "some.fna",
         "proteins": "some.faa",
         "structure": "ctd.pdb",
+        "reads": "some.fastq",
+        "collection": "strains.tsv",
     }
     virus = (DEMO / "NC_001802.fna").read_text().split("\n", 1)[1]
     plasmid = (DEMO / "NC_005816.fna").read_text().split("\n", 1)[1]
@@ -153,6 +166,10 @@ def make_sources(folder: Path, kinds: tuple[str, ...]) -> Path:
     records = {RECORD: f"MKV{CAPSID}LIP", "long": "ACDEFGHIKL" * 210, "empty": "", "rare": "MAUUZ"}
     fasta = "".join(f">{name}\n{letters}\n" for name, letters in records.items())
     (folder / "some.faa").write_text(fasta)
+    (folder / "some.fastq").write_text("@r1\nACGTN\n+\nIIIII\n@r2\n\n+\n\n")
+    (folder / "bad.fna").write_text("<!DOCTYPE html>")
+    manifest = ["sample\tkind\tsource", "good\tgenome\tvirus.fna", "bad\tgenome\tbad.fna", ""]
+    (folder / "strains.tsv").write_text("\n".join(manifest))
     at = {"ATOM": 21, "HETA": 21, "TER ": 21, "SEQR": 11}
     pdb = [
         line[: at[line[:4]]] + CHAIN + line[at[line[:4]] + 1 :] if line[:4] in at else line
@@ -164,24 +181,31 @@ def make_sources(folder: Path, kinds: tuple[str, ...]) -> Path:
     return folder / "samples.tsv"
 
 
-def write_source(name: str, kind: str, source: Path, folder: Path) -> None:
-    provenance = str(folder / f"{name}.json")
-    with fetch(source.name, str(source), folder, "", FetchSettings()) as fetched:
-        if kind == "structure":
-            write_structure(fetched, name, str(folder / f"{name}.structure"), provenance)
-        else:
-            fasta = str(folder / f"{name}.fasta.gz")
-            write_sequences(fetched, name, kind, fasta, f"{fasta}.fai", f"{fasta}.gzi", provenance)
+def write_source(sample: Sample, folder: Path) -> None:
+    settings = FetchSettings(urls={})
+    fetcher = Fetcher(settings, results=folder, work=folder.parents[1] / "work")
+    row = Source(sample.name, sample.kind, sample.source, sample.origins, sample.checksum)
+    record = folder / f"{sample.name}.json"
+    if sample.kind == "structure":
+        fetch_structure(fetcher, row, folder / f"{sample.name}.structure", record)
+    elif sample.kind == "reads":
+        fetch_reads(fetcher, row, record)
+    elif sample.kind == "collection":
+        table = folder / f"{sample.name}.tsv"
+        fetch_collection(fetcher, row, table, record, workers=1, max_failed=1)
+    else:
+        fasta = folder / f"{sample.name}.fasta.gz"
+        fetch_sequence(fetcher, row, fasta, f"{fasta}.fai", f"{fasta}.gzi", record)
 
 
 def find_proteins(results: Path, name: str, kind: str) -> None:
-    source = results / f"sequences/{name}.fasta.gz"
     outputs = results / f"proteins/{name}.fasta.gz", results / f"proteins/{name}.parquet"
+    members = read_members(results / f"sequences/{name}.json")
     if kind in ("genome", "metagenome"):
-        counts = call_genes(source, *outputs, sample=name, kind=kind, genetic_code=1, meta_below_bp=20000,
+        counts = call_genes(members, *outputs, sample=name, kind=kind, genetic_code=1, meta_below_bp=20000,
                             min_gene_bp=90)  # fmt: skip
     elif kind == "proteins":
-        counts = read_protein_file(source, *outputs, sample=name)
+        counts = read_protein_file(members, *outputs, sample=name)
     else:
         counts = read_chains(results / f"structures/{name}/residues.tsv", *outputs, sample=name)
     write_json(results / f"proteins/{name}.json", counts)
@@ -263,9 +287,16 @@ def join(results: Path, name: str, structures: list[str]) -> None:
     analyse_structure(Alone(), request, results / f"coanalysis/{name}.h5")
 
 
-def stage_files(results: Path, samples: list[str], dna: list[str], structures: list[str]) -> StageFiles:
+def stage_files(results: Path, samples: dict[str, Sample], structures: list[str]) -> StageFiles:
     """The paths as rules/report.smk names them."""
-    with_sequences = [name for name in samples if name not in structures]
+
+    def of(*kinds: str) -> list[str]:
+        return [name for name, sample in samples.items() if sample.kind in kinds]
+
+    collections, fastas = of("collection"), of("genome", "metagenome", "proteins")
+    dna = ("genome", "metagenome", "reads")
+    hashed = [name for name, sample in samples.items() if sample.contents in dna]
+    with_proteins = [name for name, sample in samples.items() if sample.contents != "reads"]
 
     def paths(pattern: str, **values) -> list[str]:
         (key, names), *more = values.items()
@@ -277,11 +308,12 @@ def stage_files(results: Path, samples: list[str], dna: list[str], structures: l
     runs = {"structure": structures, "replica": range(1, REPLICAS + 1)}
     return StageFiles(
         sequences=paths("sequences/{sample}.json", sample=samples),
-        fasta_indexes=paths("sequences/{sample}.fasta.gz.fai", sample=with_sequences),
-        buckets=paths("buckets/{sample}.h5", sample=dna),
+        fasta_indexes=paths("sequences/{sample}.fasta.gz.fai", sample=fastas),
+        members=paths("sequences/{sample}.tsv", sample=collections),
+        buckets=paths("buckets/{sample}.h5", sample=hashed),
         groups=str(results / "buckets/groups.parquet"),
-        proteins=paths("proteins/{sample}.json", sample=samples),
-        sample_occurrences=paths("proteins/{sample}.parquet", sample=samples),
+        proteins=paths("proteins/{sample}.json", sample=with_proteins),
+        sample_occurrences=paths("proteins/{sample}.parquet", sample=with_proteins),
         distinct=str(results / "proteins/distinct.json"),
         occurrences=str(results / "proteins/occurrences.parquet"),
         model=str(results / "embeddings/model.json"),
@@ -363,7 +395,8 @@ def value(cell: str) -> float:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:
-    return make_run(tmp_path_factory.mktemp("run"), "genome", "metagenome", "proteins", "structure")
+    kinds = ("genome", "metagenome", "proteins", "structure", "reads", "collection")
+    return make_run(tmp_path_factory.mktemp("run"), *kinds)
 
 
 @pytest.fixture(scope="module")
@@ -461,12 +494,14 @@ def test_samples_and_their_proteins(run, page):
         assert value(row["places"]) == len(of_sample)
         assert value(row["distinct"]) == len(set(of_sample))
         assert value(row["also in other samples"]) == len({p for p in of_sample if len(samples[p]) > 1})
-    (pair,) = page.tables["Samples that share proteins, 20 pairs at most"]
+    pairs = {tuple(row.values()) for row in page.tables["Samples that share proteins, 20 pairs at most"]}
     virus = by_name["my_genome"]["distinct"]
-    assert list(pair.values()) == ["my_genome", "my_metagenome", virus], "record 'two' is the virus"
+    names = ("my_collection", "my_genome", "my_metagenome")
+    assert pairs == {(*pair, virus) for pair in combinations(names, 2)}, "record 'two' is the virus"
     for path, shown in zip(run.files.sequences, page.tables["Rows of the sheet"], strict=True):
         source = read_json(path)
-        assert (value(shown["residues"]), shown["sha256"]) == (source["residues"], source["sha256"][:8])
+        assert value(shown["residues"]) == source["residues"]
+        assert shown["sha256"] == source["files"][0]["sha256"][:8]
 
 
 @pytest.mark.parametrize(
@@ -787,7 +822,8 @@ def change_json(**changes):
     [
         ("fasta_indexes", cut_last_line, "sequences", "my_genome records"),
         ("groups", drop_a_row, "buckets", "units"),
-        ("sample_occurrences", drop_a_row, "proteins", "my_genome genes"),
+        ("members", cut_last_line, "sequences", "my_collection members"),
+        ("sample_occurrences", drop_a_row, "proteins", "my_collection genes"),
         ("occurrences", drop_a_row, "proteins", "occurrences"),
         ("index", drop_a_row, "embeddings", "distinct proteins"),
         ("cleaning", change_json(atoms_set_aside={"water": 87}), "structures", "my_structure atoms"),
@@ -812,6 +848,21 @@ def test_what_does_not_add_up_is_refused(copy, field, tamper, stage, item):
         copy.account()
     assert "\n" not in str(caught.value)
     assert not copy.accounting.exists()
+
+
+def test_members_and_reads_are_counted_and_what_is_missing_is_told(run, page):
+    rows = {row["item"]: row for row in run.account()}
+    members = rows["my_collection members"]
+    assert (members["records_in"], members["records_out"], members["set_aside"]) == ("2", "1", "1")
+    assert members["reason"] == "could not be fetched"
+    assert rows["my_collection records"]["records_out"] == "1"
+    reads = rows["my_reads reads"]
+    assert (reads["records_in"], reads["records_out"], reads["set_aside"]) == ("2", "1", "1")
+    units = rows["units"]
+    assert (units["set_aside"], units["reason"]) == ("1", "reads are in no group")
+    assert "1 of my_collection members (could not be fetched)" in "".join(page.text)
+    shown = {row["sample"]: row for row in page.tables["Rows of the sheet"]}
+    assert shown["my_collection"]["kind, format"] == "collection of 2, genome, fasta"
 
 
 # Provenance

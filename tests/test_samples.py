@@ -10,9 +10,10 @@ import pytest
 from conftest import DEMO, ROOT
 from helixflow.config import complete_config, read_schema
 from helixflow.errors import ConfigError, HelixflowError, SheetError
-from helixflow.samples import ACCESSIONS, find_sheet, read_sheet, resolve
+from helixflow.samples import find_sheet, read_manifest, read_sheet
 
 SCHEMA = read_schema(ROOT / "config" / "schema.yaml")
+ROW = "c\tcollection\tstrains.tsv"
 HEADER = "sample\tkind\tsource\tchecksum\ttaxon\tgenetic_code\tchain\n"
 
 
@@ -28,7 +29,13 @@ def test_demo_sheet_is_read_and_sorted():
     assert list(samples) == sorted(samples)
     assert {sample.kind for sample in samples.values()} == {"genome", "proteins", "structure"}
     assert samples["hiv1"].genetic_code == 1
-    assert samples["capsid_ctd"].path == DEMO / "1A8O.pdb"
+    assert samples["capsid_ctd"].paths == [str(DEMO / "1A8O.pdb")]
+
+
+def test_reads_whose_mates_share_a_name_are_refused(tmp_path):
+    with pytest.raises(SheetError, match=r"line 3: sample 'a_1.fastq' is already on line 2"):
+        read_sheet(sheet(tmp_path, "a\treads\tena:SRR7885321", "a_1\treads\tx.fna"))
+    assert len(read_sheet(sheet(tmp_path, "a\treads\tena:SRR7885321", "a_1\tgenome\tx.fna"))) == 2
 
 
 def test_order_and_comments_do_not_matter(tmp_path):
@@ -45,12 +52,26 @@ def test_order_and_comments_do_not_matter(tmp_path):
         ("a b;rm\tgenome\tx.fna", "'a b;rm'", "safe name"),
         ("-rf\tgenome\tx.fna", "'-rf'", "safe name"),
         ("distinct\tgenome\tx.fna", "'distinct'", "expected another"),
-        ("a\tgenom\tx.fna", "'genom'", "genome, metagenome, proteins, structure"),
+        ("a\tgenom\tx.fna", "'genom'", "genome, metagenome, reads, proteins, structure, collection"),
+        ("a\tgenome\tx.fna,x.fna", "'x.fna,x.fna' is not a file", "x.fna"),
+        ("a\treads\tx.fna,x.fna", "not one file of reads or two mates", "x_1.fastq.gz,x_2.fastq.gz"),
+        ("a\treads\tx.fna,ena:SRR7885321", "accession in a pair", "alone"),
+        ("a\treads\tena:SRR78", "'ena:SRR78'", "ena:SRR7885321"),
+        ("a\tgenome\tena:SRR7885321", "'ena:SRR7885321'", "kind reads"),
+        ("a\tgenome\ts3://b/x", "'s3://b/x'", "s3://bucket/key"),
+        ("a\tgenome\ts3://bucket/", "'s3://bucket/'", "s3://bucket/key"),
+        ("a\tstructure\talphafold:1A8O", "'alphafold:1A8O'", "alphafold:P12497"),
+        ("a\tproteins\tncbi:NC_001802", "'ncbi:NC_001802'", "kind genome or metagenome"),
+        ("a\tcollection\tncbi:NC_001802", "'ncbi:NC_001802'", "genome"),
+        ("a\tcollection\thttps://host/x.tsv", "is not a manifest", "on this machine"),
+        ("a\tcollection\tx.fna", "x.fna", "sample, kind, source"),
+        ("a\treads\thttps://host/1\tmd5:0", "'md5:0'", "32"),
+        ("a\tgenome\thttps://host/1\tmd5:" + "0" * 32 + ",md5:" + "0" * 32, "2 digests", "expected 1"),
         ("a\tgenome\tmissing.fna", "'missing.fna'", "missing.fna"),
         ("a\tgenome\t", "empty", "a path"),
-        ("a\tstructure\tpdb:1A8", "'1A8'", "pdb:1A8O"),
-        ("a\tgenome\tncbi:NC-1", "'NC-1'", "ncbi:NC_001802.1"),
-        ("a\tproteins\tuniprot:P1", "'P1'", "uniprot:P12497"),
+        ("a\tstructure\tpdb:1A8", "'pdb:1A8'", "pdb:1A8O"),
+        ("a\tgenome\tncbi:NC-1", "'ncbi:NC-1'", "ncbi:NC_001802.1"),
+        ("a\tproteins\tuniprot:P1", "'uniprot:P1'", "uniprot:P12497"),
         ("a\tgenome\tpdb:1A8O", "'pdb:1A8O'", "kind structure"),
         ("a\tgenome\tftp://host/x.fna", "'ftp://host/x.fna'", "https:"),
         ("a\tgenome\thttps:///x.fna", "'https:///x.fna'", "https://host/path"),
@@ -108,12 +129,77 @@ def test_sheet_without_rows_and_without_text(tmp_path):
         find_sheet("nowhere.tsv", [tmp_path])
 
 
-@pytest.mark.parametrize("database", ACCESSIONS)
-def test_accessions_resolve_to_their_database(database):
-    accession = ACCESSIONS[database].example
-    url = resolve(accession, {database: "http://mirror/base/"})
-    assert url.startswith("http://mirror/base/")
-    assert accession.split(":")[1] in url
+@pytest.mark.parametrize(
+    ("kind", "source", "origins"),
+    [
+        ("reads", "x.fna", ["{}/x.fna"]),
+        ("reads", "x.fna, y.fna", ["{}/x.fna", "{}/y.fna"]),
+        ("reads", "https://host/a?b=c,s3://bucket/a b", ["https://host/a?b=c", "s3://bucket/a b"]),
+        ("reads", "ena:SRR7885321", ["ena:SRR7885321"]),
+        ("genome", "s3://1000genomes/phase3/x.fa.gz", ["s3://1000genomes/phase3/x.fa.gz"]),
+        ("genome", "ncbi:GCF_000005845.2", ["ncbi:GCF_000005845.2"]),
+        ("proteins", "ncbi:GCF_000005845.2", ["ncbi:GCF_000005845.2"]),
+        ("proteins", "uniprot:UP000000625", ["uniprot:UP000000625"]),
+        ("structure", "alphafold:P12497", ["alphafold:P12497"]),
+    ],
+)
+def test_every_source_of_the_sheet(tmp_path, kind, source, origins):
+    (tmp_path / "y.fna").touch()
+    sample = read_sheet(sheet(tmp_path, f"a\t{kind}\t{source}"))["a"]
+    assert list(sample.origins) == [origin.format(tmp_path) for origin in origins]
+    assert sample.paths == [origin for origin in sample.origins if origin.startswith("/")]
+
+
+def test_mates_of_reads_have_a_checksum_each(tmp_path):
+    digests = f"md5:{'0' * 32},md5:{'1' * 32}"
+    path = sheet(tmp_path, f"a\treads\thttps://host/1,https://host/2\t{digests}")
+    assert read_sheet(path)["a"].checksum == digests
+
+
+def manifest(folder: Path, *rows: str) -> Path:
+    (folder / "x.fna").write_text(">a\nACGT\n")
+    path = folder / "strains.tsv"
+    path.write_text("sample\tkind\tsource\tchecksum\n" + "".join(f"{row}\n" for row in rows))
+    return path
+
+
+def test_collection_is_a_row_of_its_members_kind(tmp_path):
+    members = read_manifest(manifest(tmp_path, "b\tgenome\tx.fna", "a\tgenome\tncbi:NC_001802"))
+    assert list(members) == ["a", "b"]
+    row = read_sheet(sheet(tmp_path, "strains\tcollection\tstrains.tsv\t\t\t4"))["strains"]
+    assert (row.kind, row.contents, row.genetic_code) == ("collection", "genome", 4)
+    assert row.paths == [str(tmp_path / "strains.tsv")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["a\tgenome\tx.fna", "../b\tgenome\tx.fna"], "strains.tsv line 3: sample '../b' is not a safe name"),
+        (["a\tgenome\tx.fna", "A\tgenome\tx.fna"], "strains.tsv line 3: sample 'A' is already on line 2"),
+        (["a\tgenome\tx.fna", "b\treads\tx.fna"], "rows of kinds genome, reads \\(expected one kind"),
+        (["a\tstructure\tpdb:1A8O"], "kind 'structure' is unknown here"),
+        (["a\tcollection\tstrains.tsv"], "kind 'collection' is unknown here"),
+        (["a\tgenome\tnone.fna"], "line 2: source 'none.fna' is not a file"),
+        ([], "no rows found"),
+    ],
+)
+def test_bad_manifest_names_line_found_and_expected(tmp_path, rows, message):
+    with pytest.raises(SheetError, match=message):
+        read_manifest(manifest(tmp_path, *rows))
+
+
+def test_bad_manifest_is_told_before_any_job(tmp_path):
+    manifest(tmp_path, "a\tgenome\tx.fna", "b\tgenome\tnone.fna")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1", "-n"),
+            *("--directory", tmp_path / "run", "--workflow-profile", ROOT / "profiles/default"),
+            *("--config", f"samples={sheet(tmp_path, ROW)}"),
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "strains.tsv line 3: source 'none.fna' is not a file" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -156,10 +242,16 @@ def test_defaults_are_filled_and_command_line_strings_are_read_by_type():
 def test_every_leaf_of_the_schema_says_what_it_is():
     assert SCHEMA["additionalProperties"] is False
     for name, section in SCHEMA["properties"].items():
-        if section["type"] == "object":
-            assert section["additionalProperties"] is False, name
-            for key, leaf in section["properties"].items():
-                assert leaf["description"] and "default" in leaf, f"{name}/{key}"
+        check_section(name, section)
+
+
+def check_section(name, section):
+    if section["type"] == "object":
+        assert section["additionalProperties"] is False, name
+        for key, leaf in section["properties"].items():
+            check_section(f"{name}/{key}", leaf)
+    else:
+        assert section["description"] and ("default" in section or name == "samples"), name
 
 
 @pytest.mark.parametrize(
@@ -197,4 +289,4 @@ def test_sheet_of_a_moved_project_is_still_relative(tmp_path, monkeypatch):
     shutil.copy(sheet(tmp_path, "a\tgenome\tx.fna"), tmp_path / "s.tsv")
     monkeypatch.chdir(tmp_path)
     samples = read_sheet(find_sheet("s.tsv", ["", "/elsewhere"]))
-    assert samples["a"].path == Path("x.fna")
+    assert samples["a"].origins == ("x.fna",)

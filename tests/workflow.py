@@ -21,7 +21,7 @@ def command(folder: Path, *arguments: str) -> list[str | Path]:
     """The command line that runs the workflow in a folder with the config that lies there."""
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder),
-        *("--workflow-profile", ROOT / "profiles/local", "--configfile", folder / "config.yaml"),
+        *("--configfile", folder / "config.yaml", "--workflow-profile", ROOT / "profiles/local"),
         *arguments,
     ]
 

@@ -40,6 +40,14 @@ def read_fasta(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
         yield name, "".join(lines)
 
 
+def read_fastq(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+    """Give name and sequence of the reads of a FASTQ file of four lines a read, as `read_fasta`."""
+    opener = gzip.open if os.fspath(path).endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8") as stream:
+        for header, sequence, _, _ in zip(*[stream] * 4, strict=True):
+            yield header[1:].rstrip("\n").partition(" ")[0], sequence.rstrip("\n")
+
+
 def write_fasta(final: str | os.PathLike[str], records: Iterable[tuple[str, str]]) -> None:
     """Write names and sequences, two lines a record; gzip without a date when the name ends with ``.gz``."""
     zipped = os.fspath(final).endswith(".gz")

@@ -8,10 +8,12 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_BLOCK = 1 << 20
 
 
 @contextmanager
@@ -79,5 +81,14 @@ def read_tsv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
 
 def file_digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
     """Return the hexadecimal digest of a file's bytes."""
+    return file_digests(path, {algorithm})[algorithm]
+
+
+def file_digests(path: str | os.PathLike[str], algorithms: Set[str]) -> dict[str, str]:
+    """Return several hexadecimal digests of a file's bytes, which are read once."""
+    hashes = {algorithm: hashlib.new(algorithm, usedforsecurity=False) for algorithm in algorithms}
     with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
+        while block := stream.read(_BLOCK):
+            for each in hashes.values():
+                each.update(block)
+    return {algorithm: each.hexdigest() for algorithm, each in hashes.items()}

@@ -7,8 +7,16 @@ import os
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 from helixflow.errors import HelixflowError
+
+_terminal: TextIO | None = None
+
+
+def terminal() -> TextIO:
+    """Return the standard error the job was started with, which `log_to` does not redirect."""
+    return _terminal or sys.stderr
 
 
 def log_to(path: str | os.PathLike[str]) -> None:
@@ -17,8 +25,9 @@ def log_to(path: str | os.PathLike[str]) -> None:
     File descriptors 1 and 2 are redirected, so gmx writes there too. An error the user can mend
     is written to the log and to the former standard error as one line without a traceback.
     """
+    global _terminal
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    terminal = os.fdopen(os.dup(2), "w", buffering=1)
+    former = _terminal = os.fdopen(os.dup(2), "w", buffering=1)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -30,7 +39,7 @@ def log_to(path: str | os.PathLike[str]) -> None:
         if isinstance(error, HelixflowError):
             line = f"{kind.__name__}: {error}"
             print(line, file=sys.stderr)
-            print(line, file=terminal)
+            print(line, file=former)
         else:
             sys.__excepthook__(kind, error, trace)
 
@@ -43,5 +52,5 @@ def log_to_stderr() -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
     )
     logging.captureWarnings(True)
-    for noisy in ("httpx", "MDAnalysis", "gromacs", "matplotlib", "fontTools"):
+    for noisy in ("httpx", "botocore", "MDAnalysis", "gromacs", "matplotlib", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,21 +1,24 @@
-"""The sample sheet: its rows, checked before any job starts, and where each source is found."""
+"""The sample sheet and the manifests of collections: their rows, checked before any job starts."""
 
 from __future__ import annotations
 
 import io
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from helixflow.errors import SheetError
+from helixflow.accessions import DNA_KINDS, SCHEMES, URL_SCHEMES, find_database, is_accession, is_remote
+from helixflow.errors import SheetError, SourceError
 
 COLUMNS = ("sample", "kind", "source", "checksum", "taxon", "genetic_code", "chain")
+MANIFEST_COLUMNS = ("sample", "kind", "source", "checksum", "taxon")
 REQUIRED = COLUMNS[:3]
-DNA_KINDS = ("genome", "metagenome")
-KINDS = (*DNA_KINDS, "proteins", "structure")
+#: What the members of a collection may be: what is not simulated, which takes a job of its own.
+MEMBER_KINDS = (*DNA_KINDS, "reads", "proteins")
+KINDS = (*MEMBER_KINDS, "structure", "collection")
 #: Names that would collide with files over all samples, such as ``proteins/distinct.fasta.gz``.
 RESERVED = ("distinct", "occurrences", "groups")
 #: Translation tables of NCBI that Pyrodigal knows.
@@ -24,50 +27,12 @@ GENETIC_CODES = (*range(1, 7), *range(9, 17), *range(21, 27), 29, 30, 32, 33)
 _SAMPLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}")
 _CHAINS = re.compile(r"[A-Za-z0-9]+(,[A-Za-z0-9]+)*")
-
-
-@dataclass(frozen=True)
-class Accession:
-    """How the accessions of one database look and where one is fetched.
-
-    `url` has two fields: ``{base}``, the configured address of the database, and ``{accession}``.
-    """
-
-    name: str
-    pattern: str
-    example: str
-    kinds: tuple[str, ...]
-    url: str
-
-
-ACCESSIONS = {
-    "ncbi": Accession(
-        "NCBI nucleotide accession",
-        r"[A-Z]{1,2}_?[0-9]{5,9}(\.[0-9]+)?|[A-Z]{2}_[A-Z]{0,4}[0-9]{6,}(\.[0-9]+)?",
-        "ncbi:NC_001802.1",
-        DNA_KINDS,
-        "{base}/efetch.fcgi?db=nuccore&id={accession}&rettype=fasta&retmode=text",
-    ),
-    "uniprot": Accession(
-        "UniProt accession",
-        r"[OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9]([A-Z][A-Z0-9]{2}[0-9]){1,2}",
-        "uniprot:P12497",
-        ("proteins",),
-        "{base}/uniprotkb/{accession}.fasta",
-    ),
-    "pdb": Accession(
-        "PDB id",
-        r"[0-9][A-Za-z0-9]{3}",
-        "pdb:1A8O",
-        ("structure",),
-        "{base}/download/{accession}.cif",
-    ),
-}
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One row of the sheet, with everything in it known to be well formed."""
+    """One row of the sheet or of a manifest, with everything in it known to be well formed."""
 
     name: str
     kind: str
@@ -76,8 +41,15 @@ class Sample:
     taxon: str
     genetic_code: int
     chains: tuple[str, ...]
-    #: The local file the source names, relative where the sheet's path is; None where it is fetched.
-    path: Path | None
+    #: Where its files come from: paths, relative where the sheet's is, URLs, or one accession.
+    origins: tuple[str, ...]
+    #: What is in its files: its kind, or that of the members of a collection.
+    contents: str
+
+    @property
+    def paths(self) -> list[str]:
+        """The origins that are files on this machine."""
+        return [origin for origin in self.origins if not is_remote(origin)]
 
 
 def read_sheet(path: str | os.PathLike[str]) -> dict[str, Sample]:
@@ -98,25 +70,19 @@ def read_sheet(path: str | os.PathLike[str]) -> dict[str, Sample]:
     SheetError
         For the first row that is wrong, with its line.
     """
-    path = Path(path)
-    samples: dict[str, Sample] = {}
-    lines: dict[str, int] = {}
-    for number, row in _rows(path):
-        try:
-            sample = _parse(row, path.parent)
-        except SheetError as error:
-            raise SheetError(f"{path} line {number}: {error}") from None
-        # Names that differ in case alone would share files on some file systems.
-        other = lines.setdefault(sample.name.lower(), number)
-        if other != number:
-            raise SheetError(
-                f"{path} line {number}: sample '{sample.name}' is already on line {other} "
-                "(expected unique names, upper and lower case taken as the same)"
-            )
-        samples[sample.name] = sample
-    if not samples:
-        raise SheetError(f"{path}: no rows found, expected at least one sample")
-    return dict(sorted(samples.items()))
+    return _read(Path(path), COLUMNS, KINDS)
+
+
+def read_manifest(path: str | os.PathLike[str]) -> dict[str, Sample]:
+    """Read the manifest of a collection, the rows of which are all of one kind.
+
+    Parameters, result and errors are those of `read_sheet`, with the columns `MANIFEST_COLUMNS`.
+    """
+    members = _read(Path(path), MANIFEST_COLUMNS, MEMBER_KINDS)
+    kinds = sorted({member.kind for member in members.values()})
+    if len(kinds) > 1:
+        raise SheetError(f"{path}: has rows of kinds {', '.join(kinds)} (expected one kind)")
+    return members
 
 
 def find_sheet(name: str, folders: Iterable[str | os.PathLike[str]]) -> Path:
@@ -129,23 +95,35 @@ def find_sheet(name: str, folders: Iterable[str | os.PathLike[str]]) -> Path:
     raise SheetError(f"config: samples names no file '{name}' (looked for {looked})")
 
 
-def resolve(source: str, bases: dict[str, str]) -> str:
-    """Give the URL of a source that is not a local path.
+def _read(path: Path, columns: tuple[str, ...], kinds: tuple[str, ...]) -> dict[str, Sample]:
+    samples: dict[str, Sample] = {}
+    lines: dict[str, int] = {}
+    for number, row in _rows(path, columns):
+        try:
+            sample = _parse(row, path.parent, kinds)
+        except (SheetError, SourceError) as error:
+            raise SheetError(f"{path} line {number}: {error}") from None
+        for name in _names(sample):
+            # Names that differ in case alone would share files on some file systems.
+            other = lines.setdefault(name.lower(), number)
+            if other != number:
+                raise SheetError(
+                    f"{path} line {number}: sample '{name}' is already on line {other} "
+                    "(expected unique names, upper and lower case taken as the same)"
+                )
+        samples[sample.name] = sample
+    if not samples:
+        raise SheetError(f"{path}: no rows found, expected at least one sample")
+    return dict(sorted(samples.items()))
 
-    Parameters
-    ----------
-    source : str
-        ``http(s)://…`` or ``database:accession``.
-    bases : dict of str to str
-        Address of each database of `ACCESSIONS`.
-    """
-    scheme, _, accession = source.partition(":")
-    if scheme in ("http", "https"):
-        return source
-    return ACCESSIONS[scheme].url.format(base=bases[scheme].rstrip("/"), accession=accession)
+
+def _names(sample: Sample) -> list[str]:
+    """Return the names a row takes: its own, and of reads those that its mates' files have."""
+    stems = [sample.name, f"{sample.name}_1", f"{sample.name}_2"] if sample.kind == "reads" else []
+    return [sample.name, *(f"{stem}.fastq" for stem in stems)]
 
 
-def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """Give the rows of the sheet as dictionaries, with the number of their line."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -159,9 +137,9 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
         if line.strip() and not line.startswith("#")
     ]
     if not table:
-        raise SheetError(f"{path}: empty, expected the columns {', '.join(COLUMNS)}")
+        raise SheetError(f"{path}: empty, expected the columns {', '.join(columns)}")
     number, header = table[0]
-    _check_header(f"{path} line {number}", header)
+    _check_header(f"{path} line {number}", header, columns)
     for number, cells in table[1:]:
         if len(cells) > len(header):
             raise SheetError(
@@ -170,11 +148,11 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
         yield number, dict.fromkeys(COLUMNS, "") | dict(zip(header, cells, strict=False))
 
 
-def _check_header(where: str, header: list[str]) -> None:
-    unknown = [name for name in header if name not in COLUMNS]
+def _check_header(where: str, header: list[str], columns: tuple[str, ...]) -> None:
+    unknown = [name for name in header if name not in columns]
     if unknown:
         raise SheetError(
-            f"{where}: unknown column '{unknown[0]}' (expected tab-separated, out of {', '.join(COLUMNS)})"
+            f"{where}: unknown column '{unknown[0]}' (expected tab-separated, out of {', '.join(columns)})"
         )
     missing = [name for name in REQUIRED if name not in header]
     if missing:
@@ -185,7 +163,7 @@ def _check_header(where: str, header: list[str]) -> None:
         raise SheetError(f"{where}: a column is named twice (found {', '.join(header)})")
 
 
-def _parse(row: dict[str, str], folder: Path) -> Sample:
+def _parse(row: dict[str, str], folder: Path, kinds: tuple[str, ...]) -> Sample:
     """Check one row; messages are without the place, which the caller adds."""
     name, kind = row["sample"], row["kind"]
     for column, cell in row.items():
@@ -196,21 +174,19 @@ def _parse(row: dict[str, str], folder: Path) -> Sample:
         f"sample '{name}' is not a safe name (expected a letter or digit, then up to 99 of A-Za-z0-9._-)",
     )
     _demand(name not in RESERVED, f"sample '{name}' is the name of a file of the workflow (expected another)")
-    _demand(kind in KINDS, f"kind '{kind}' is unknown (expected one of {', '.join(KINDS)})")
-    checksum = row["checksum"].lower()
-    _demand(
-        not checksum or _CHECKSUM.fullmatch(checksum),
-        f"checksum '{row['checksum']}' is malformed (expected sha256: and 64 hex digits, or md5: and 32)",
-    )
+    _demand(kind in kinds, f"kind '{kind}' is unknown here (expected one of {', '.join(kinds)})")
+    origins = _origins(row["source"], kind, folder)
+    contents = _manifest_kind(origins[0]) if kind == "collection" else kind
     return Sample(
         name=name,
         kind=kind,
         source=row["source"],
-        checksum=checksum,
+        checksum=_checksum(row["checksum"].lower(), origins),
         taxon=row["taxon"],
-        genetic_code=_genetic_code(row["genetic_code"], kind),
+        genetic_code=_genetic_code(row["genetic_code"], contents),
         chains=_chains(row["chain"], kind),
-        path=_local_path(row["source"], kind, folder),
+        origins=origins,
+        contents=contents,
     )
 
 
@@ -241,17 +217,54 @@ def _chains(text: str, kind: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
-def _local_path(source: str, kind: str, folder: Path) -> Path | None:
-    """Check a source; return the file it names, or None where it is fetched."""
-    _demand(source, "source is empty (expected a path, an http(s) URL or an accession such as pdb:1A8O)")
-    scheme, colon, rest = source.partition(":")
-    check = _SCHEMES.get(scheme) if colon else None
-    if check is not None:
-        check(source, scheme, rest, kind)
-        return None
+def _checksum(text: str, origins: tuple[str, ...]) -> str:
+    """Check the digests of a row's files, one for each, separated by commas."""
+    parts = text.split(",") if text else []
+    for part in parts:
+        _demand(
+            _CHECKSUM.fullmatch(part),
+            f"checksum '{part}' is malformed (expected sha256: and 64 hex digits, or md5: and 32)",
+        )
+    # How many files an accession stands for is known when its database was asked.
+    _demand(
+        not parts or len(parts) == len(origins) or is_accession(origins[0]),
+        f"checksum has {len(parts)} digests (expected {len(origins)}, one for each file of the source)",
+    )
+    return text
+
+
+def _origins(source: str, kind: str, folder: Path) -> tuple[str, ...]:
+    """Check a source, and give the path, URL or accession of each of its files."""
+    _demand(source, "source is empty (expected a path, a URL or an accession such as pdb:1A8O)")
+    parts = [part.strip() for part in source.split(",")] if kind == "reads" else [source]
+    _demand(
+        len(parts) <= 2 and len(set(parts)) == len(parts) and all(parts),
+        f"source '{source}' is not one file of reads or two mates (expected e.g. x_1.fastq.gz,x_2.fastq.gz)",
+    )
+    origins = tuple(_origin(part, kind, folder) for part in parts)
+    _demand(
+        len(origins) == 1 or not any(map(is_accession, origins)),
+        f"source '{source}' has an accession in a pair (expected it alone: it stands for both mates)",
+    )
+    return origins
+
+
+def _origin(source: str, kind: str, folder: Path) -> str:
+    if is_accession(source):
+        _check_accession(source, kind)
+    elif is_remote(source):
+        _check_url(source)
+    else:
+        return _local_path(source, folder)
+    _demand(kind != "collection", f"source '{source}' is not a manifest (expected a file on this machine)")
+    return source
+
+
+def _local_path(source: str, folder: Path) -> str:
     _demand(
         not re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", source),
-        f"source '{source}' has an unknown scheme (expected a path, {', '.join(s + ':' for s in _SCHEMES)})",
+        f"source '{source}' has an unknown scheme "
+        f"(expected a path, {', '.join(f'{scheme}:' for scheme in (*URL_SCHEMES, *SCHEMES))})",
     )
     path = folder / source
     # Snakemake takes braces in the path of an input for a wildcard.
@@ -260,7 +273,7 @@ def _local_path(source: str, kind: str, folder: Path) -> Path | None:
         f"source '{source}' has braces (expected a path without)",
     )
     _demand(_is_file(path), f"source '{source}' is not a file (expected {path.absolute()})")
-    return path
+    return str(path)
 
 
 def _is_file(path: Path) -> bool:
@@ -270,29 +283,32 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _check_url(source: str, scheme: str, rest: str, kind: str) -> None:
+def _check_url(source: str) -> None:
+    scheme = source.partition(":")[0]
     try:
         address = urlsplit(source)
-        valid = address.hostname and " " not in source and address.port != 0
+        valid: object = address.hostname and not re.search(r"\s", source) and address.port != 0
+        if scheme == "s3":
+            valid = _BUCKET.fullmatch(address.netloc) and address.path.strip("/")
     except ValueError:
         valid = False
-    _demand(valid, f"source '{source}' is not a URL (expected {scheme}://host/path)")
+    form = "s3://bucket/key" if scheme == "s3" else f"{scheme}://host/path"
+    _demand(valid, f"source '{source}' is not a URL (expected {form})")
 
 
-def _check_accession(source: str, scheme: str, rest: str, kind: str) -> None:
-    accession = ACCESSIONS[scheme]
+def _check_accession(source: str, kind: str) -> None:
+    kinds = find_database(source).kinds
     _demand(
-        re.fullmatch(accession.pattern, rest),
-        f"source '{source}' is not a {accession.name} (expected e.g. {accession.example}, found '{rest}')",
-    )
-    _demand(
-        kind in accession.kinds,
-        f"source '{source}' does not give kind {kind} (expected kind {' or '.join(accession.kinds)})",
+        kind in kinds, f"source '{source}' does not give kind {kind} (expected kind {' or '.join(kinds)})"
     )
 
 
-_SCHEMES: dict[str, Callable[[str, str, str, str], None]] = {
-    "http": _check_url,
-    "https": _check_url,
-    **dict.fromkeys(ACCESSIONS, _check_accession),
-}
+def _manifest_kind(path: str) -> str:
+    """Return what a manifest's first row holds; all of it is read where it is checked and fetched."""
+    _, row = next(_rows(Path(path), MANIFEST_COLUMNS), (0, {"kind": ""}))
+    _demand(
+        row["kind"] in MEMBER_KINDS,
+        f"{path}: kind '{row['kind']}' of the first row is unknown "
+        f"(expected one of {', '.join(MEMBER_KINDS)})",
+    )
+    return row["kind"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helixflow.buckets.groups import group_files, group_units
-from helixflow.buckets.kmers import BucketSettings, Hyperplanes, hash_file
+from helixflow.buckets.kmers import BucketSettings, Hyperplanes, hash_members
 from helixflow.buckets.sketches import EMPTY, SATURATED, jaccard, sketch
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "Hyperplanes",
     "group_files",
     "group_units",
-    "hash_file",
+    "hash_members",
     "jaccard",
     "sketch",
 ]

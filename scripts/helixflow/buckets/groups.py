@@ -29,7 +29,7 @@ def group_files(
     Parameters
     ----------
     files : iterable of path
-        Written by `hash_file`.
+        Written by `hash_members`.
     output : path
         Parquet: unit, group, representative, partition (empty: no partitions are made), residues.
     min_jaccard : float

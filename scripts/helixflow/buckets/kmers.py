@@ -18,10 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.buckets.sketches import EMPTY, SATURATED, merge, sketch
-from helixflow.errors import SourceError
-from helixflow.fasta import read_fasta
 from helixflow.files import whole_file
-from helixflow.samples import DNA_KINDS
+from helixflow.members import Member
 
 log = logging.getLogger(__name__)
 
@@ -109,37 +107,34 @@ class Hyperplanes:
         return smaller
 
 
-def hash_file(
-    fasta: str | os.PathLike[str], sample: str, kind: str, output: str, settings: BucketSettings
-) -> None:
-    """Write the bucket spectrum of a FASTA file and the sketch of each of its units.
+def hash_members(members: Iterable[Member], output: str | os.PathLike[str], settings: BucketSettings) -> None:
+    """Write the bucket spectrum of a row of DNA or reads and the sketch of each of its units.
 
     Parameters
     ----------
-    fasta : path
-        Normalised DNA.
-    sample, kind : str
-        A genome is one unit called `sample`; every record of a metagenome is one, ``sample/record``.
+    members : iterable of Member
+        The members of the row. One is one unit; of a metagenome, every record is one, ``member/record``.
     output : path
         HDF5: ``/spectrum/bucket`` uint32 ascending, ``/spectrum/count`` uint64, ``/unit/name``,
         ``/unit/residues`` int64, ``/unit/sketch`` (n_unit, s) uint32.
     settings : BucketSettings
     """
-    if kind not in DNA_KINDS:
-        raise SourceError(f"{fasta}: buckets need kind {' or '.join(DNA_KINDS)}, found {kind}")
     planes = Hyperplanes(settings.k, settings.bits, settings.seed)
-    units = (
-        (f"{sample}/{name}" if kind == "metagenome" else sample, sequence)
-        for name, sequence in read_fasta(fasta)
-    )
+    units = (unit for member in members for unit in _units(member))
     counts, names, residues, sketches = _count_units(planes, units, settings.sketch_size)
     spectrum = np.flatnonzero(counts).astype(np.uint32)
     if len(spectrum) > SATURATED * len(counts):
         log.warning(
             "%s: %d of %d buckets are in use, so unrelated units look alike; raise buckets/bits",
-            sample, len(spectrum), len(counts),
+            output, len(spectrum), len(counts),
         )  # fmt: skip
     _write_buckets(output, settings, spectrum, counts[spectrum], names, residues, sketches)
+
+
+def _units(member: Member) -> Iterator[tuple[str, str]]:
+    """Give the sequences of a member with the names of their units."""
+    for name, sequence in member.records():
+        yield f"{member.name}/{name}" if member.kind == "metagenome" else member.name, sequence
 
 
 def _chunk_table(weights: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from helixflow.fasta import read_fasta
+from helixflow.members import Member
 from helixflow.proteins.names import normalise, protein_id
 from helixflow.proteins.occurrences import Occurrence, write_sample
 
@@ -25,7 +26,7 @@ _OVERLAP_BP = 60
 
 
 def call_genes(
-    dna: StrPath,
+    members: Iterable[Member],
     proteins: StrPath,
     occurrences: StrPath,
     *,
@@ -35,7 +36,7 @@ def call_genes(
     meta_below_bp: int,
     min_gene_bp: int,
 ) -> dict[str, Any]:
-    """Call the genes of a genome or a metagenome with Pyrodigal.
+    """Call the genes of the genomes or metagenomes of a row with Pyrodigal.
 
     A genome of at least `meta_below_bp` bases gets a model trained on itself, with the genetic code
     given; everything else gets, contig by contig, the best of Prodigal's metagenomic models, which
@@ -43,8 +44,8 @@ def call_genes(
 
     Parameters
     ----------
-    dna : path
-        Normalised FASTA.
+    members : iterable of Member
+        The members of the row; a genome each, or a metagenome.
     proteins, occurrences : path
         Written: distinct proteins by ascending id, and their places (`OCCURRENCE_TYPES`).
 
@@ -53,40 +54,65 @@ def call_genes(
     dict
         What was counted.
     """
-    contigs, bases = _measure(dna)
-    single = kind == "genome" and bases >= meta_below_bp
-    finder = _gene_finder(min_gene_bp, meta=not single)
-    if single:
-        finder.train(*(sequence.encode() for _, sequence in read_fasta(dna)), translation_table=genetic_code)
-    codes: Counter[int] = Counter()
-    counts = write_sample(_genes(dna, finder, sample, kind, genetic_code, codes), proteins, occurrences)
-    strangers = sorted(set(codes) - {genetic_code})
+    settings = GeneSettings(sample, genetic_code, meta_below_bp, min_gene_bp)
+    calling = Calling()
+    genes = (gene for member in members for gene in _genes_of(member, settings, calling))
+    counts = write_sample(genes, proteins, occurrences)
+    strangers = sorted(set(calling.codes) - {genetic_code})
     if strangers:
         log.warning(
             "%s: genes were called with genetic code %s, not %d, since only a genome of %d bases or more "
             "can train a gene model",
             sample, ", ".join(map(str, strangers)), genetic_code, meta_below_bp,
         )  # fmt: skip
-    log.info("%s: %d genes on %d contigs of %d bases", sample, counts["occurrences"], contigs, bases)
     return {
         "sample": sample,
         "kind": kind,
-        "records": contigs,
-        "bases": bases,
-        "mode": "single" if single else "meta",
-        "genetic_codes": {str(code): count for code, count in sorted(codes.items())},
+        "records": calling.contigs,
+        "bases": calling.bases,
+        "mode": "+".join(sorted(calling.modes)),
+        "genetic_codes": {str(code): count for code, count in sorted(calling.codes.items())},
         "set_aside": [],
         **counts,
     }
 
 
-def _measure(dna: StrPath) -> tuple[int, int]:
-    """Count the records of a FASTA file and their letters."""
-    records = letters = 0
-    for _, sequence in read_fasta(dna):
-        records += 1
-        letters += len(sequence)
-    return records, letters
+@dataclass(frozen=True)
+class GeneSettings:
+    """How the genes of a row are called, see `call_genes`."""
+
+    sample: str
+    genetic_code: int
+    meta_below_bp: int
+    min_gene_bp: int
+
+
+@dataclass
+class Calling:
+    """What was counted while genes were called."""
+
+    contigs: int = 0
+    bases: int = 0
+    modes: set[str] = field(default_factory=set)
+    codes: Counter[int] = field(default_factory=Counter)
+
+
+def _genes_of(member: Member, settings: GeneSettings, calling: Calling) -> Iterator[tuple[Occurrence, str]]:
+    """Give the genes of a member, with a model trained on it where it is long enough, and count them."""
+    contigs = bases = 0
+    for _, sequence in member.records():
+        contigs += 1
+        bases += len(sequence)
+    single = member.kind == "genome" and bases >= settings.meta_below_bp
+    finder = _gene_finder(settings.min_gene_bp, meta=not single)
+    if single:
+        sequences = (sequence.encode() for _, sequence in member.records())
+        finder.train(*sequences, translation_table=settings.genetic_code)
+    log.info("%s: %d contigs of %d bases", member.name, contigs, bases)
+    calling.contigs += contigs
+    calling.bases += bases
+    calling.modes.add("single" if single else "meta")
+    yield from _genes(member, finder, settings.sample, calling.codes)
 
 
 def _gene_finder(min_gene_bp: int, meta: bool) -> GeneFinder:
@@ -102,14 +128,14 @@ def _gene_finder(min_gene_bp: int, meta: bool) -> GeneFinder:
 
 
 def _genes(
-    dna: StrPath, finder: GeneFinder, sample: str, kind: str, genetic_code: int, codes: Counter[int]
+    member: Member, finder: GeneFinder, sample: str, codes: Counter[int]
 ) -> Iterator[tuple[Occurrence, str]]:
     """Give the genes of each contig in turn, counting in `codes` the genetic code each was called with."""
-    for contig, sequence in read_fasta(dna):
-        unit = f"{sample}/{contig}" if kind == "metagenome" else sample
+    for contig, sequence in member.records():
+        unit = f"{member.name}/{contig}" if member.kind == "metagenome" else member.name
         for number, gene in enumerate(finder.find_genes(sequence.encode()), 1):
             label = f"{contig}_{number}"
-            protein = normalise(gene.translate(include_stop=False), f"{dna}: gene '{label}'")
+            protein = normalise(gene.translate(include_stop=False), f"{member.paths[0]}: gene '{label}'")
             codes[gene.translation_table] += 1
             partial = gene.partial_begin or gene.partial_end
             yield (

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 
+from helixflow.accessions import DNA_KINDS
 from helixflow.errors import MismatchError
 from helixflow.files import read_json, read_tsv, write_text
-from helixflow.samples import DNA_KINDS
 
 StrPath = str | os.PathLike[str]
 
@@ -29,6 +30,7 @@ class StageFiles:
 
     sequences: Sequence[str]
     fasta_indexes: Sequence[str]
+    members: Sequence[str]
     buckets: Sequence[str]
     groups: str
     proteins: Sequence[str]
@@ -107,8 +109,7 @@ def check_entry(entry: Entry) -> None:
 def count_records(files: StageFiles) -> Iterator[Entry]:
     """Count the records of every stage, in the order the data flow."""
     yield from _count_sequences(files)
-    units = sum(map(_count_units, files.buckets))
-    yield Entry("buckets", "units", units, count_rows(files.groups))
+    yield _count_units(files)
     yield from _count_proteins(files)
     distinct = read_json(files.distinct)["distinct"]
     yield Entry("embeddings", "distinct proteins", distinct, count_rows(files.index))
@@ -119,18 +120,40 @@ def count_records(files: StageFiles) -> Iterator[Entry]:
 
 def _count_sequences(files: StageFiles) -> Iterator[Entry]:
     indexes = {Path(path).name.removesuffix(".fasta.gz.fai"): path for path in files.fasta_indexes}
+    tables = {Path(path).name.removesuffix(".tsv"): path for path in files.members}
     for source in map(read_json, files.sequences):
         name, aside = source["sample"], _reasons(source["set_aside"])
         records = source["records"] + sum(aside.values())
         if name in indexes:
             yield Entry("sequences", f"{name} records", records, count_lines(indexes[name]), aside)
+        elif source["kind"] == "collection":
+            yield from _count_members(source, records, aside, tables[name])
         else:
-            yield Entry("sequences", f"{name} atoms of model 1", records, source["records"], aside)
+            what = "reads" if source["kind"] == "reads" else "atoms of model 1"
+            yield Entry("sequences", f"{name} {what}", records, source["records"], aside)
 
 
-def _count_units(path: StrPath) -> int:
-    with h5py.File(path) as h5:
-        return len(h5["unit/name"])
+def _count_members(
+    source: Mapping[str, Any], records: int, aside: dict[str, int], table: StrPath
+) -> Iterator[Entry]:
+    """Count the members of a collection, and the records of those that were fetched."""
+    name, rows = source["sample"], read_tsv(table)
+    fetched = [row for row in rows if row["status"] == "fetched"]
+    failed = len(rows) - len(fetched)
+    lost = {"could not be fetched": failed} if failed else {}
+    yield Entry("sequences", f"{name} members", source["members"], len(fetched), lost)
+    yield Entry("sequences", f"{name} records", records, sum(int(row["records"]) for row in fetched), aside)
+
+
+def _count_units(files: StageFiles) -> Entry:
+    """Count the units of all rows; reads are in no group."""
+    contents = {source["sample"]: source["contents"] for source in map(read_json, files.sequences)}
+    units: Counter[str] = Counter()
+    for path in files.buckets:
+        with h5py.File(path) as h5:
+            units[contents[Path(path).stem]] += len(h5["unit/name"])
+    aside = {"reads are in no group": units["reads"]} if units["reads"] else {}
+    return Entry("buckets", "units", units.total(), count_rows(files.groups), aside)
 
 
 def _count_proteins(files: StageFiles) -> Iterator[Entry]:
@@ -200,6 +223,9 @@ def replica_of(path: StrPath) -> tuple[str, int]:
     return folder.parent.name, int(folder.name)
 
 
-def _reasons(set_aside: Iterable[Mapping[str, str]]) -> dict[str, int]:
-    """Count records set aside by their reason."""
-    return dict(Counter(record["reason"] for record in set_aside))
+def _reasons(set_aside: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Count records set aside by their reason; an entry is one, or says how many it is."""
+    counts: Counter[str] = Counter()
+    for entry in set_aside:
+        counts[entry["reason"]] += entry.get("records", 1)
+    return dict(counts)

@@ -12,7 +12,9 @@ from helixflow.report.blocks import Cell, Json, Section, facts, number, plural, 
 _NOUNS = {
     "genome": "genome",
     "metagenome": "metagenome",
+    "reads": "read set",
     "proteins": "protein file",
+    "collection": "collection",
     "structure": "structure",
 }
 
@@ -40,13 +42,13 @@ def samples_section(sources: Sequence[Json], run: Json) -> Section:
     rows = [
         (
             source["sample"],
-            f"{source['kind']}, {source['format']}",
+            _contents(source),
             taxa[source["sample"]],
             _file_name(source["source"]),
             source["records"],
             source["residues"],
-            source["sha256"][:8],
-            source["date"][:10],
+            ", ".join(file["sha256"][:8] for file in source["files"]),
+            source["files"][-1]["date"][:10],
         )
         for source in sources
     ]
@@ -74,7 +76,19 @@ def samples_section(sources: Sequence[Json], run: Json) -> Section:
                 changes,
             )
         )
+    left_out = [(source["sample"], name) for source in sources for name in source["left_out"]]
+    if left_out:
+        section.blocks.append(
+            table("Files that a database has beside those that were taken", "sample | left out", left_out)
+        )
     return section
+
+
+def _contents(source: Json) -> str:
+    """Say what a row holds, and in which format it came."""
+    if source["kind"] == "collection":
+        return f"collection of {source['members']}, {source['contents']}, {source['format']}"
+    return f"{source['kind']}, {source['format']}"
 
 
 def _file_name(source: str) -> Cell:

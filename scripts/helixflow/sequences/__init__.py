@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from helixflow.sequences.fetch import Fetched, FetchSettings, fetch
-from helixflow.sequences.normalise import write_sequences, write_structure
+from helixflow.sequences.collection import fetch_collection
+from helixflow.sequences.fetch import Fetcher, FetchSettings, Source, find_lock, open_fetcher
+from helixflow.sequences.lock import write_lock
+from helixflow.sequences.rows import fetch_reads, fetch_sequence, fetch_structure
 
-__all__ = ["FetchSettings", "Fetched", "fetch", "write_sequences", "write_structure"]
+__all__ = [
+    "FetchSettings",
+    "Fetcher",
+    "Source",
+    "fetch_collection",
+    "fetch_reads",
+    "fetch_sequence",
+    "fetch_structure",
+    "find_lock",
+    "open_fetcher",
+    "write_lock",
+]

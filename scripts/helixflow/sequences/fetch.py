@@ -1,246 +1,335 @@
-"""Get the bytes of a source: a local file as it is, a URL by a download that resumes."""
+"""Have the files of a source on this machine, verified, whatever the source is."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import random
-import re
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import Any
+from urllib.parse import urlsplit
 
+from helixflow.accessions import (
+    ADDRESSES,
+    NCBI_PER_SECOND,
+    NCBI_PER_SECOND_WITH_KEY,
+    Files,
+    RemoteFile,
+    is_accession,
+    is_remote,
+    resolve,
+)
 from helixflow.errors import SourceError
-from helixflow.files import file_digest, read_json, write_json
-
-if TYPE_CHECKING:
-    import httpx
+from helixflow.files import file_digests
+from helixflow.samples import find_sheet
+from helixflow.sequences.downloads.download import DownloadSettings, download, read_reply
+from helixflow.sequences.downloads.quota import Quota
+from helixflow.sequences.downloads.turns import Turns
+from helixflow.sequences.lock import Pins, read_lock
+from helixflow.sequences.progress import progress
 
 log = logging.getLogger(__name__)
 
-#: Answers that may be better the next time: time-outs, too many requests, a server in trouble.
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
-_LONGEST_WAIT_S = 60.0
+RESULTS, WORK = Path("results/sequences"), Path("work/sequences")
+_GB = 10**9
 
 
 @dataclass(frozen=True)
-class FetchSettings:
-    """How patient a download is.
+class Source:
+    """What a row of the sheet or of a manifest names."""
 
-    Attributes
-    ----------
-    attempts : int
-        Tries in a row that bring no byte, after which the download fails.
-    timeout_s : float
-        Seconds without a byte after which a try is given up.
-    first_wait_s : float
-        Seconds before the second try, doubled from try to try.
-    """
-
-    attempts: int = 5
-    timeout_s: float = 60.0
-    first_wait_s: float = 1.0
+    #: ``sample`` or ``collection/member``.
+    name: str
+    kind: str
+    #: As the row says it.
+    text: str
+    #: A path, a URL or an accession for each file.
+    origins: Sequence[str]
+    #: ``sha256:…`` or ``md5:…`` of each file, separated by commas, or empty.
+    checksum: str = ""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """The bytes of a source on this machine, and what is known of them."""
+    """A file of a source on this machine, verified."""
 
     path: Path
-    #: As the sheet says it: a path, a URL or an accession.
-    source: str
     #: Where the bytes came from: a path or a URL.
     origin: str
     sha256: str
     size: int
     #: When the bytes were fetched, or last changed where they are a local file; ISO 8601, UTC.
     date: str
+    #: Who named a checksum that was compared: the sheet, the lock file, the database, the server.
+    verified_by: tuple[str, ...]
+    expected: RemoteFile
+
+    def told(self) -> dict[str, Any]:
+        """Return what the record of a row says of the file."""
+        url = self.origin if is_remote(self.origin) else ""
+        return {
+            "url": url,
+            "sha256": self.sha256,
+            "bytes": self.size,
+            "date": self.date,
+            "verified_by": list(self.verified_by),
+        }
 
 
-class _TryAgain(Exception):
-    """A try that failed in a way that may pass; the server may say after how many seconds."""
+@dataclass(frozen=True)
+class FetchSettings:
+    """How files are fetched; the meaning of each key is in the schema of the configuration."""
 
-    def __init__(self, reason: str, wait_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait_s = wait_s
+    urls: Mapping[str, str]
+    download: DownloadSettings = field(default_factory=DownloadSettings)
+    connections: int = 4
+    total_bytes: int = 1000 * _GB
+    expansion: float = 1000.0
+    cram_reference: str = ""
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> FetchSettings:
+        """Take the settings from the section ``sequences`` of a complete configuration."""
+        limits = config["limits"]
+        return cls(
+            urls={name: config[f"{name}_url"] for name in ADDRESSES},
+            download=DownloadSettings(
+                attempts=config["attempts"],
+                timeout_s=config["timeout_s"],
+                max_bytes=int(limits["file_GB"] * _GB),
+                s3_url=config["s3_url"],
+                s3_access=config["s3_access"],
+            ),
+            connections=config["connections"],
+            total_bytes=int(limits["total_GB"] * _GB),
+            expansion=limits["expansion"],
+            cram_reference=config["cram_reference"],
+        )
 
 
-@contextmanager
-def fetch(
-    source: str, origin: str, folder: Path, checksum: str, settings: FetchSettings
-) -> Iterator[Fetched]:
-    """Have a source on this machine, verified, for the length of the block.
+def find_lock(config: Mapping[str, Any], scripts: str | os.PathLike[str]) -> Path:
+    """Return the path of the lock file, ``config/samples.lock.tsv`` beside ``config/samples.tsv``.
 
     Parameters
     ----------
-    source : str
-        What the sheet says, for the record.
-    origin : str
-        A path, which is used where it lies, or an http(s) URL, which is downloaded.
-    folder : Path
-        Where the download is kept for the block, and an interrupted one until it is resumed;
-        of this source alone, since two downloads into one file would mix.
-    checksum : str
-        ``sha256:…``, ``md5:…`` or empty.
+    config : mapping
+        The complete configuration.
+    scripts : path
+        The folder of the workflow's scripts, beside which a sheet of the workflow is looked for.
+    """
+    return find_sheet(config["samples"], ["", Path(scripts).parent]).with_suffix(".lock.tsv")
+
+
+def open_fetcher(config: Mapping[str, Any], scripts: str | os.PathLike[str]) -> Fetcher:
+    """Return the fetcher of a job, with parameters as of `find_lock`."""
+    lock = find_lock(config, scripts)
+    return Fetcher(FetchSettings.of(config["sequences"]), read_lock(lock), str(lock))
+
+
+class Stopped(Exception):
+    """The job is ending, so what is under way in another thread is given up."""
+
+
+class Fetcher:
+    """Gets the files of sources, below the limits that all jobs of a project share.
+
+    Parameters
+    ----------
     settings : FetchSettings
+    pins : mapping
+        What is pinned, see `read_lock`.
+    lock : str
+        The name of the lock file, for messages.
+    results, work : Path
+        The folders of the stage: what it wrote, and downloads until they are done with.
+    """
+
+    def __init__(
+        self,
+        settings: FetchSettings,
+        pins: Pins | None = None,
+        lock: str = "the lock file",
+        results: Path = RESULTS,
+        work: Path = WORK,
+    ) -> None:
+        self.settings, self.pins, self.lock, self.work = settings, pins or {}, lock, work
+        key = os.environ.get("NCBI_API_KEY", "")
+        self._secret = {"api_key": key} if key else {}
+        rate = NCBI_PER_SECOND_WITH_KEY if key else NCBI_PER_SECOND
+        self._turns = Turns(work / ".turns", settings.connections, {"ncbi": rate})
+        self.quota = Quota([results, work], settings.total_bytes)
+        self._stopped = Event()
+
+    def stop(self) -> None:
+        """Have all threads that fetch with this end soon."""
+        self._stopped.set()
+
+    @contextmanager
+    def showing(self, what: str, show: bool) -> Iterator[Callable[[int, int | None], None]]:
+        """Give what is told how many bytes are done, out of how many where that is known.
+
+        The total may be known only when the first bytes come. Raises `Stopped` when told after `stop`.
+        """
+        with ExitStack() as stack:
+            bars: list[Callable[[int], None]] = []
+
+            def advance(done: int, total: int | None) -> None:
+                if self._stopped.is_set():
+                    raise Stopped
+                if show and not bars:
+                    bars.append(stack.enter_context(progress(what, total, "B")))
+                for bar in bars:
+                    bar(done)
+
+            yield advance
+
+    @contextmanager
+    def fetch(self, source: Source, show: bool = True) -> Iterator[tuple[list[Fetched], tuple[str, ...]]]:
+        """Have the files of a source on this machine for the length of the block.
+
+        Local files are used where they lie. What was downloaded is removed when the block succeeds or
+        finds the file bad, and kept for the next run when the block is stopped.
+
+        Parameters
+        ----------
+        source : Source
+        show : bool
+            Whether to show the progress of each download.
+
+        Yields
+        ------
+        list of Fetched, tuple of str
+            The files, and the names of those that the database has beside them.
+
+        Raises
+        ------
+        SourceError
+            When the source cannot be had, or a digest is not the one that was expected.
+        """
+        folder = self.work / source.name
+        wanted = self._locate(source, folder)
+        checksums = self._checksums(source, wanted)
+        targets = [folder / hashlib.sha256(file.url.encode()).hexdigest()[:32] for file in wanted.taken]
+        files = [self._have(*each, show) for each in zip(wanted.taken, targets, checksums, strict=True)]
+        try:
+            yield files, wanted.left_out
+        except SourceError:
+            _remove(targets)
+            raise
+        _remove(targets)
+
+    def _locate(self, source: Source, folder: Path) -> Files:
+        """Find the files of a source, asking the database of an accession."""
+        first = source.origins[0]
+        if not is_accession(first):
+            return Files(tuple(RemoteFile(origin) for origin in source.origins))
+
+        def read(url: str) -> str:
+            return read_reply(
+                url, folder, self.settings.download, turn=self._turn(url), secret=self._key(url)
+            )
+
+        files = resolve(first, source.kind, self.settings.urls, read)
+        for name in files.left_out:
+            log.warning("%s: %s is left out", first, name)
+        return files
+
+    def _checksums(self, source: Source, wanted: Files) -> list[dict[str, str]]:
+        """Return what is expected of each file, by who says it."""
+        told = source.checksum.split(",") if source.checksum else [""] * len(wanted.taken)
+        if len(told) != len(wanted.taken):
+            raise SourceError(
+                f"{source.text}: stands for {len(wanted.taken)} files, expected the "
+                f"{len(told)} that have a checksum in the sheet"
+            )
+        expected = []
+        for number, (file, checksum) in enumerate(zip(wanted.taken, told, strict=True), 1):
+            pin = self.pins.get((source.name, source.text, number), "")
+            if self.pins and not pin:
+                log.warning("%s: %s is not pinned in %s", source.name, source.text, self.lock)
+            by = {
+                "the sheet": checksum,
+                "the database": file.checksum,
+                self.lock: f"sha256:{pin}" if pin else "",
+            }
+            expected.append({who: digest for who, digest in by.items() if digest})
+        return expected
+
+    def _have(self, file: RemoteFile, target: Path, expected: dict[str, str], show: bool) -> Fetched:
+        """Download a file where it is not on this machine, and verify it."""
+        if not is_remote(file.url):
+            return _verify(Path(file.url), file, expected)
+        checked: tuple[str, ...] = ()
+        if not target.exists():
+            what = f"{target.parent.relative_to(self.work)}: {file.url.rpartition('/')[2]}"
+            with self.showing(what, show) as advance:
+                stated = download(
+                    file.url,
+                    target,
+                    self.settings.download,
+                    turn=self._turn(file.url),
+                    room=lambda more: self.quota.room(more, file.url),
+                    advance=advance,
+                    secret=self._key(file.url),
+                )
+            log.info("%s: %d bytes", file.url, stated.size)
+            checked = ("the server",) if stated.checksums else ()
+        try:
+            fetched = _verify(target, file, expected)
+        except SourceError:
+            target.unlink()
+            raise
+        return replace(fetched, verified_by=(*fetched.verified_by, *checked))
+
+    def _turn(self, url: str) -> Callable[[], AbstractContextManager[None]]:
+        """Return what waits for a turn at the source of a URL: a database, or else a host."""
+        source = self._source(url)
+        return lambda: self._turns.turn(source)
+
+    def _key(self, url: str) -> Mapping[str, str]:
+        return self._secret if self._source(url) == "ncbi" else {}
+
+    def _source(self, url: str) -> str:
+        bases = self.settings.urls.items()
+        names = [name for name, base in bases if url.startswith(f"{base.rstrip('/')}/")]
+        return names[0] if names else urlsplit(url).netloc
+
+
+def _verify(path: Path, file: RemoteFile, expected: Mapping[str, str]) -> Fetched:
+    """Compare a file with all that is known of it.
 
     Raises
     ------
     SourceError
-        When the source cannot be had, or its digest is not the one of the sheet.
+        Naming both digests, or both sizes.
     """
-    if not is_url(origin):
-        yield _describe(Path(origin), source, origin, checksum)
-        return
-    target = folder / hashlib.sha256(origin.encode()).hexdigest()[:32]
-    if not target.exists():
-        download(origin, target, settings)
-    try:
-        yield _describe(target, source, origin, checksum)
-    finally:
-        target.unlink()
-
-
-def is_url(origin: str) -> bool:
-    """Tell a URL from a path."""
-    return origin.startswith(("http://", "https://"))
-
-
-def download(url: str, target: Path, settings: FetchSettings) -> None:
-    """Download a URL, resuming what an earlier try or run left in ``{target}.part``.
-
-    Raises
-    ------
-    SourceError
-        When the server says no, or after `settings.attempts` tries in a row without a new byte.
-    """
-    import httpx
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    failures = 0
-    with httpx.Client(follow_redirects=True, timeout=settings.timeout_s) as client:
-        while True:
-            before = _size(part)
-            try:
-                _continue(client, url, part)
-                break
-            except (httpx.TooManyRedirects, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-                raise SourceError(f"{url}: cannot be fetched ({error})") from None
-            except (_TryAgain, httpx.TransportError) as error:
-                failures = 1 if _size(part) > before else failures + 1
-                reason = str(error) or type(error).__name__
-                if failures >= settings.attempts:
-                    raise SourceError(
-                        f"{url}: gave up after {failures} tries without a new byte, the last: {reason}"
-                    ) from None
-                wait_s = _wait(settings.first_wait_s * 2 ** (failures - 1), getattr(error, "wait_s", None))
-                log.warning("%s: %s; trying again in %.1f s from byte %d", url, reason, wait_s, _size(part))
-                time.sleep(wait_s)
-    part.replace(target)
-    _facts(part).unlink(missing_ok=True)
-
-
-def _continue(client: httpx.Client, url: str, part: Path) -> None:
-    """Ask for what `part` lacks and write it; return when the file is whole."""
-    start, validator = _resume_point(part)
-    headers = {"Accept-Encoding": "identity"}
-    if start:
-        headers |= {"Range": f"bytes={start}-", "If-Range": validator}
-    with client.stream("GET", url, headers=headers) as response:
-        total = _check_answer(response, url, part, start)
-        if response.status_code == 200:
-            start = 0
-        write_json(_facts(part), {"url": url, "validator": _validator(response)})
-        with part.open("r+b" if start else "wb") as stream:
-            stream.seek(start)
-            for block in response.iter_raw():
-                stream.write(block)
-    if total is not None and _size(part) != total:
-        raise _TryAgain(f"{_size(part)} bytes came, expected {total}")
-
-
-def _check_answer(response: httpx.Response, url: str, part: Path, start: int) -> int | None:
-    """Refuse or postpone what is not the file; return the size of the whole file where it is told."""
-    status = response.status_code
-    if status in _PASSING:
-        raise _TryAgain(f"HTTP status {status}", _retry_after(response.headers.get("Retry-After", "")))
-    if status == 416:
-        part.unlink(missing_ok=True)
-        raise _TryAgain("the server has fewer bytes than were fetched before, starting again")
-    if status not in (200, 206):
-        raise SourceError(f"{url}: the server answered HTTP status {status} (expected 200 OK)")
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise SourceError(
-            f"{url}: the server encodes the file (expected the plain bytes that were asked for)"
-        )
-    if status == 200:
-        length = response.headers.get("Content-Length", "")
-        return int(length) if length.isdecimal() else None
-    span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-    if not span or int(span[1]) != start:
-        part.unlink(missing_ok=True)
-        raise _TryAgain("the server sent another range than asked for, starting again")
-    return None if span[2] == "*" else int(span[2])
-
-
-def _resume_point(part: Path) -> tuple[int, str]:
-    """Return from which byte to go on, and what proves that the file is still the same; 0 to start again."""
-    if _size(part) and _facts(part).exists():
-        validator = read_json(_facts(part))["validator"]
-        if validator:
-            return _size(part), validator
-    return 0, ""
-
-
-def _validator(response: httpx.Response) -> str:
-    """Return a strong ETag or the date of the last change, which If-Range takes."""
-    etag = str(response.headers.get("ETag", ""))
-    return etag if etag and not etag.startswith("W/") else str(response.headers.get("Last-Modified", ""))
-
-
-def _facts(part: Path) -> Path:
-    return part.with_name(part.name + ".json")
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _retry_after(text: str) -> float | None:
-    """Read a Retry-After header, seconds or a date."""
-    if text.isdecimal():
-        return float(text)
-    try:
-        return (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (TypeError, ValueError):
-        return None
-
-
-def _wait(usual_s: float, asked_s: float | None) -> float:
-    """Return the seconds to wait: what the server asked for, or the usual ones with jitter."""
-    if asked_s is not None:
-        return min(max(asked_s, 0.0), _LONGEST_WAIT_S)
-    return min(usual_s, _LONGEST_WAIT_S) * random.uniform(0.5, 1.0)
-
-
-def _describe(path: Path, source: str, origin: str, checksum: str) -> Fetched:
-    """Compare a file with the sheet's checksum, where there is one, and say what it is."""
     if not path.is_file():
-        raise SourceError(f"{origin}: no such file (expected the source the sheet names)")
-    sha256 = file_digest(path)
-    algorithm, _, expected = (checksum or f"sha256:{sha256}").partition(":")
-    found = sha256 if algorithm == "sha256" else file_digest(path, algorithm)
-    if found != expected:
-        raise SourceError(
-            f"{origin}: {algorithm} is {found}, expected {expected} (the file is damaged, or it changed: "
-            "mend the file, or the checksum in the sheet)"
-        )
+        raise SourceError(f"{file.url}: no such file (expected the source the sheet names)")
     stat = path.stat()
-    date = datetime.fromtimestamp(int(stat.st_mtime), UTC).isoformat()
-    return Fetched(path, source, origin, sha256, stat.st_size, date)
+    if file.size is not None and stat.st_size != file.size:
+        raise SourceError(f"{file.url}: has {stat.st_size} bytes, expected {file.size} as the database says")
+    algorithms = {"sha256", *(checksum.partition(":")[0] for checksum in expected.values())}
+    digests = file_digests(path, algorithms)
+    for who, checksum in expected.items():
+        algorithm, _, digest = checksum.partition(":")
+        if digests[algorithm] != digest:
+            raise SourceError(
+                f"{file.url}: {algorithm} is {digests[algorithm]}, expected {digest} as {who} says "
+                "(the file is damaged, or it changed: fetch it again, or accept it there)"
+            )
+    return Fetched(path, file.url, digests["sha256"], stat.st_size, date_of(stat), tuple(expected), file)
+
+
+def date_of(stat: os.stat_result) -> str:
+    """Return when a file last changed, ISO 8601 to the second, UTC."""
+    return datetime.fromtimestamp(int(stat.st_mtime), UTC).isoformat()
+
+
+def _remove(targets: Sequence[Path]) -> None:
+    for target in targets:
+        target.unlink(missing_ok=True)
