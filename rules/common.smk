@@ -7,6 +7,7 @@ from helixflow.config import complete_config, read_schema
 from helixflow.embeddings import check_settings
 from helixflow.errors import mendable, one_line
 from helixflow.samples import DNA_KINDS, find_sheet, read_manifest, read_sheet
+from helixflow.sequences.lock import read_lock
 from helixflow.trajectories.settings import check_lengths
 
 with one_line():
@@ -17,6 +18,7 @@ with one_line():
     samples = read_sheet(sheet)
     if workflow.is_main_process:
         print(f"Sample sheet: {sheet.absolute()}, {len(samples)} rows", file=sys.stderr)
+        read_lock(sheet.with_suffix(".lock.tsv"))
         for sample in samples.values():
             if sample.kind == "collection":
                 print(

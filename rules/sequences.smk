@@ -15,9 +15,10 @@ rule fetch_sequence:
     input:
         source=source_files,
     output:
-        fasta="results/sequences/{sample}.fasta.gz",
-        fai="results/sequences/{sample}.fasta.gz.fai",
-        gzi="results/sequences/{sample}.fasta.gz.gzi",
+        # What a fetch that fails leaves there; without its record it is fetched again.
+        fasta=update("results/sequences/{sample}.fasta.gz"),
+        fai=update("results/sequences/{sample}.fasta.gz.fai"),
+        gzi=update("results/sequences/{sample}.fasta.gz.gzi"),
         provenance="results/sequences/{sample}.json",
     log:
         "logs/fetch_sequence/{sample}.log",
@@ -64,7 +65,7 @@ rule fetch_structure:
     input:
         source=source_files,
     output:
-        structure="results/sequences/{sample}.structure",
+        structure=update("results/sequences/{sample}.structure"),
         provenance="results/sequences/{sample}.json",
     log:
         "logs/fetch_structure/{sample}.log",
@@ -88,7 +89,7 @@ rule fetch_collection:
     input:
         source=source_files,
     output:
-        members="results/sequences/{sample}.tsv",
+        members=update("results/sequences/{sample}.tsv"),
         provenance="results/sequences/{sample}.json",
     log:
         "logs/fetch_collection/{sample}.log",
@@ -104,6 +105,7 @@ rule fetch_collection:
         runtime=2880,
     params:
         **source_of_row,
+        max_failed=lookup("sequences/max_failed", within=config),
     script:
         "../scripts/fetch_collection.py"
 
@@ -114,8 +116,6 @@ rule lock_sources:
         records=collect("results/sequences/{sample}.json", sample=samples),
     log:
         "logs/lock_sources.log",
-    benchmark:
-        "benchmarks/lock_sources.tsv"
     localrule: True
     conda:
         "../envs/sequences.yaml"

@@ -6,6 +6,7 @@ log_to(snakemake.log[0])
 
 from helixflow.sequences import Source, fetch_collection, open_fetcher
 
-source = Source(snakemake.wildcards.sample, **snakemake.params)
-limits = {name: snakemake.config["sequences"][name] for name in ("workers", "max_failed")}
+row = dict(snakemake.params.items())
+limits = {"max_failed": row.pop("max_failed"), "workers": snakemake.config["sequences"]["workers"]}
+source = Source(snakemake.wildcards.sample, **row)
 fetch_collection(open_fetcher(snakemake.config, snakemake.scriptdir), source, **snakemake.output, **limits)

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import DEMO, ROOT
 from fetching import fetcher, source
-from helixflow.errors import SourceError
+from helixflow.errors import DigestError, SourceError
 from helixflow.files import read_tsv
 from helixflow.members import read_members
 from helixflow.sequences import fetch_collection
@@ -118,6 +118,30 @@ def test_what_failed_is_listed_the_rest_kept_and_a_second_run_asks_for_what_is_m
     assert not (tmp_path / "work/c/failed.tsv").exists()
 
 
+def test_collection_without_any_member_is_an_error_however_many_may_fail(tmp_path, server):
+    write_manifest(tmp_path, strains(server, 2))
+    with pytest.raises(SourceError, match="2 of 2 members could not be had, expected at most 1"):
+        collect(tmp_path, max_failed=9)
+
+
+def test_files_of_a_member_that_left_the_manifest_are_removed(tmp_path, server):
+    serve(server, 2)
+    write_manifest(tmp_path, strains(server, 2))
+    collect(tmp_path)
+    write_manifest(tmp_path, strains(server, 1))
+    collect(tmp_path)
+    assert {path.name.split(".")[0] for path in (tmp_path / "results/c").iterdir()} == {"strain000"}
+
+
+def test_file_of_a_member_that_was_removed_is_named(tmp_path, server):
+    serve(server, 1)
+    write_manifest(tmp_path, strains(server, 1))
+    collect(tmp_path)
+    (tmp_path / "results/c/strain000.fasta.gz").unlink()
+    with pytest.raises(SourceError, match=r"strain000\.fasta\.gz: is missing, .*remove that, and run again"):
+        list(read_members(tmp_path / "results/c.json"))
+
+
 def test_member_whose_row_or_file_changed_is_fetched_again(tmp_path, server):
     (tmp_path / "a.fna").write_bytes(genome(1))
     serve(server, 3)
@@ -139,8 +163,8 @@ def test_member_that_left_its_pin_is_refused_and_one_without_its_files_fetched(t
     collect(tmp_path)
     (tmp_path / "results/c/strain000.fasta.gz").unlink()
     pins = {("c/strain001", f"{server.url}/1.fna", 1): "0" * 64}
-    with pytest.raises(SourceError, match=r"1 of 2 members .* strain001: .*expected 0{64} as s\.lock\.tsv"):
-        collect(tmp_path, pins=pins)
+    with pytest.raises(DigestError, match=r"1 of 2 members .* c/strain001: .*expected 0{64} as s\.lock\.tsv"):
+        collect(tmp_path, pins=pins, max_failed=1)
     assert (tmp_path / "results/c/strain000.fasta.gz").exists()
 
 
@@ -230,10 +254,13 @@ def test_workflow_takes_reads_and_collections_to_buckets_proteins_and_the_lock(t
         assert h5["unit/name"].asstr()[:].tolist() == ["run"]
         assert h5["unit/residues"][0] == 2 * len("".join(fastq.split("\n")[1::4]))
     lock = {(row["sample"], row["file"]): row["sha256"] for row in read_tsv(tmp_path / "samples.lock.tsv")}
-    members = {"strains", "faa", "strains/strain000", "strains/strain001", "faa/chloroplast", "run"}
+    members = {"strains/strain000", "strains/strain001", "faa/chloroplast", "run"}
     assert {name for name, _ in lock} == members
     assert lock["strains/strain001", "1"] == hashlib.sha256(genome(1)).hexdigest()
     assert lock["run", "2"] == hashlib.sha256(fastq.encode()).hexdigest()
 
     done = snakemake(tmp_path, *targets[:-1])
     assert "Nothing to be done" in done.stdout + done.stderr
+    (tmp_path / "samples.lock.tsv").unlink()
+    snakemake(tmp_path, "lock_sources")
+    assert (tmp_path / "samples.lock.tsv").exists(), "whenever it is asked for"

@@ -1084,7 +1084,7 @@ def test_the_log_has_a_line_at_every_tenth(tmp_path):
 
 @pytest.mark.parametrize(
     ("unit", "size", "line"),
-    [("B", 10**6, "x.fna: 100.0 MB"), ("record", 10, "x.fna: 1000 record")],
+    [("B", 10**6, "x.fna: 100.0 MB"), ("record", 10, "x.fna: 1000 records")],
 )
 def test_where_no_total_is_known_there_is_a_line_now_and_then(tmp_path, unit, size, line):
     child(PROGRESS, tmp_path / "log", 0, unit, size, stderr=subprocess.PIPE).communicate()

@@ -75,7 +75,8 @@ def test_rules_are_plain(path):
     for name, rule in rules_of(path).items():
         assert rule.lstrip().startswith('"""'), name
         if name not in STAGES:
-            assert f'"logs/{name}' in rule and f'"benchmarks/{name}' in rule, name
+            assert f'"logs/{name}' in rule, name
+            assert f'"benchmarks/{name}' in rule or "    output:" not in rule, name
             assert f'conda:\n        "../envs/{path.stem}.yaml"' in rule, name
             assert f"scripts/{name}.py" in rule, name
 

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,13 @@ from Bio.PDB import MMCIFIO, PDBParser
 
 from conftest import DEMO
 from fetching import fetcher, source
-from helixflow.errors import SheetError, SourceError
+from helixflow.errors import DigestError, SheetError, SourceError
 from helixflow.members import read_members
 from helixflow.sequences import fetch_reads, fetch_sequence, fetch_structure, write_lock
 from helixflow.sequences.lock import read_lock
 from replies import NO_ENTRY, esummary, filereport, listing, md5checksums, prediction
 from servers import Page, Server
+from workflow import command, snakemake
 
 HIV = (DEMO / "NC_001802.fna").read_bytes()
 PLASMID = (DEMO / "NC_005816.fna").read_bytes()
@@ -277,7 +279,7 @@ def test_lock_pins_every_file_and_a_changed_one_is_an_error(tmp_path, server):
     assert told["files"][0]["verified_by"] == ["s.lock.tsv"]
     server.pages["/x.fna"] = Page(PLASMID, etag='"two"')
     old, new = (hashlib.sha256(content).hexdigest() for content in (HIV, PLASMID))
-    with pytest.raises(SourceError, match=f"sha256 is {new}, expected {old} as s.lock.tsv says"):
+    with pytest.raises(DigestError, match=f"^a: .*sha256 is {new}, expected {old} as s.lock.tsv says"):
         fetch(tmp_path, row, server=server.url, pins=pins)
     assert out.read_bytes() == before
 
@@ -305,3 +307,24 @@ def test_damaged_lock_is_refused(tmp_path):
     (tmp_path / "s.lock.tsv").write_text("sample\tfile\tsource\tsha256\na\t1\tx\tnonsense\n")
     with pytest.raises(SheetError, match=r"s\.lock\.tsv line 2: .*lock_sources"):
         read_lock(tmp_path / "s.lock.tsv")
+
+
+# Through Snakemake
+
+
+def test_fetch_that_fails_leaves_what_was_there_and_is_tried_again(tmp_path, server):
+    """The file of the last good fetch stays; without its record nothing goes on from it."""
+    server.pages = {"/x.fna": Page(HIV)}
+    (tmp_path / "samples.tsv").write_text(f"sample\tkind\tsource\na\tgenome\t{server.url}/x.fna\n")
+    (tmp_path / "config.yaml").write_text("samples: samples.tsv\n")
+    snakemake(tmp_path, "sequences")
+    fasta = tmp_path / "results/sequences/a.fasta.gz"
+    before = fasta.read_bytes()
+    server.pages = {}
+    arguments = command(tmp_path, "sequences", "--forcerun", "fetch_sequence")
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "SourceError: a: http" in done.stderr
+    assert fasta.read_bytes() == before
+    server.pages = {"/x.fna": Page(PLASMID)}
+    snakemake(tmp_path, "sequences")
+    assert records(fasta) == records_of(PLASMID)

@@ -318,7 +318,7 @@ def test_right_format_of_another_kind_names_the_kind(tmp_path, data):
         normalise(pdb, "proteins", tmp_path)
     with pytest.raises(SourceError, match=r"FASTA, which has no base qualities.*expected FASTQ, BAM or CRAM"):
         reads(tmp_path, DEMO / "NC_001802.fna")
-    with pytest.raises(SourceError, match="is GenBank, which has no"):
+    with pytest.raises(SourceError, match="is GenBank, expected a structure in PDB or mmCIF"):
         write_structure(DEMO / "NC_005816.gb", reading(fastq), tmp_path / "x", accept)
 
 

@@ -29,6 +29,10 @@ class SourceError(HelixflowError):
     """A source could not be read or fetched, or is not what the sheet says it is."""
 
 
+class DigestError(HelixflowError):
+    """A file is not the one that the lock file pins."""
+
+
 class StructureError(HelixflowError):
     """A structure cannot be simulated as it is."""
 

@@ -46,6 +46,13 @@ def log_to(path: str | os.PathLike[str]) -> None:
     sys.excepthook = report
 
 
+def tell(line: str) -> None:
+    """Say something that the user should see at once: in the log, and where the job was started."""
+    logging.getLogger(__name__).warning("%s", line)
+    if _terminal:
+        print(line, file=_terminal)
+
+
 def log_to_stderr() -> None:
     """Show the package's messages with the time, on standard error."""
     logging.basicConfig(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from helixflow.errors import SourceError
 from helixflow.fasta import read_fasta, read_fastq
 from helixflow.files import read_json, read_tsv
 
@@ -39,11 +40,21 @@ def read_members(record: str | os.PathLike[str]) -> Iterator[Member]:
     ----------
     record : path
         ``results/sequences/{sample}.json``.
+
+    Raises
+    ------
+    SourceError
+        When a file is not there that the record names.
     """
     record = Path(record)
     content = read_json(record)
     if content["kind"] != "collection":
         paths = tuple(record.parent / name for name in content["written"])
+        missing = [path for path in paths if not path.exists()]
+        if missing:
+            raise SourceError(
+                f"{missing[0]}: is missing, expected it as {record} says; remove that, and run again"
+            )
         yield Member(content["sample"], content["kind"], paths, record)
         return
     for row in read_tsv(record.with_suffix(".tsv")):

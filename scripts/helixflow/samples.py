@@ -141,6 +141,11 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
     number, header = table[0]
     _check_header(f"{path} line {number}", header, columns)
     for number, cells in table[1:]:
+        if len(cells) == 1:
+            raise SheetError(
+                f"{path} line {number}: '{cells[0][:80]}' is one column "
+                f"(expected {len(header)}, separated by tabs)"
+            )
         if len(cells) > len(header):
             raise SheetError(
                 f"{path} line {number}: {len(cells)} columns (expected at most {len(header)}, as the header)"

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helixflow.errors import SourceError
+from helixflow.errors import DigestError, SourceError
 from helixflow.files import read_json, write_text
+from helixflow.joblog import tell
 from helixflow.samples import Sample, read_manifest
 from helixflow.sequences.fetch import Fetcher, Source, date_of
 from helixflow.sequences.formats.normalise import SetAside, Tally
@@ -30,6 +31,8 @@ class Outcome:
     member: Sample
     record: Mapping[str, Any] | None
     reason: str = ""
+    #: Whether there was a file, and it was not the one that is pinned.
+    changed: bool = False
 
     def row(self) -> tuple[str, ...]:
         """Return the member's row of the table, see `COLUMNS`."""
@@ -70,35 +73,47 @@ def fetch_collection(
     Raises
     ------
     SourceError
-        When more are missing. What was fetched stays, and the list of what was not is in ``failed.tsv``
-        in the collection's folder of work.
+        When more are missing, or all. What was fetched stays, and the list of what was not is in
+        ``failed.tsv`` in the collection's folder of work.
+    DigestError
+        When one is not the one that is pinned, however many may be missing.
     """
-    manifest, failed_list = source.origins[0], fetcher.work / source.name / "failed.tsv"
+    manifest, folder = source.origins[0], Path(provenance).parent / source.name
     rows = read_manifest(manifest)
     with fetcher.fetch(source) as (files, _):
-        outcomes = _fetch_all(fetcher, source.name, Path(provenance).parent / source.name, rows, workers)
-    table = [outcomes[name].row() for name in rows]
-    failed = [row for row in table if row[3] == "failed"]
-    failed_list.unlink(missing_ok=True)
-    if failed:
-        _write_table(failed_list, failed)
-    if len(failed) > max_failed:
+        outcomes = _fetch_all(fetcher, source.name, folder, rows, workers)
+        failed = [outcome for outcome in outcomes if not outcome.record]
+        _check(failed, len(rows), max_failed, manifest, fetcher.work / source.name / "failed.tsv")
+        _write_table(Path(members), outcomes)
+        contents = next(iter(rows.values())).kind
+        counts = {"members": len(rows), "failed": len(failed)}
+        write_record(provenance, source, files, (), _sum(outcomes), [members], contents, counts)
+    _forget(folder, rows)
+
+
+def _check(failed: Sequence[Outcome], members: int, max_failed: int, manifest: str, listed: Path) -> None:
+    """List the members that are missing, and end the job where they are too many."""
+    listed.unlink(missing_ok=True)
+    if not failed:
+        return
+    _write_table(listed, failed)
+    first = next((outcome for outcome in failed if outcome.changed), failed[0])
+    found = f"{manifest}: {len(failed)} of {members} members could not be had"
+    if first.changed:
+        raise DigestError(f"{found}; {first.reason}; all are in {listed}")
+    if len(failed) > max_failed or len(failed) == members:
         raise SourceError(
-            f"{manifest}: {len(failed)} of {len(rows)} members could not be had, expected at most "
-            f"{max_failed} (sequences/max_failed); the first, {failed[0][0]}: {failed[0][-1]}; all are in "
-            f"{failed_list}; run again to fetch them, the others are kept"
+            f"{found}, expected at most {min(max_failed, members - 1)} (sequences/max_failed); the first, "
+            f"{first.reason}; all are in {listed}; run again to fetch them, the others are kept"
         )
-    _write_table(Path(members), table)
-    contents = next(iter(rows.values())).kind
-    tally = _sum(outcomes[name] for name in rows)
-    write_record(provenance, source, files, (), tally, [members], contents, {"members": len(rows)})
+    tell(f"{found}, and the run goes on without them (sequences/max_failed); they are in {listed}")
 
 
 def _fetch_all(
     fetcher: Fetcher, collection: str, folder: Path, rows: Mapping[str, Sample], workers: int
-) -> dict[str, Outcome]:
+) -> list[Outcome]:
     """Fetch members side by side; one that fails leaves the others alone."""
-    outcomes: dict[str, Outcome] = {}
+    done = 0
     with (
         progress(f"collection {collection}", len(rows), "file") as bar,
         ThreadPoolExecutor(workers) as pool,
@@ -106,15 +121,15 @@ def _fetch_all(
         jobs = [pool.submit(_fetch_member, fetcher, collection, folder, row) for row in rows.values()]
         try:
             for job in as_completed(jobs):
-                outcome = job.result()
-                outcomes[outcome.member.name] = outcome
-                bar(len(outcomes))
+                job.result()
+                done += 1
+                bar(done)
         except BaseException:
             # A fault of the program, or Ctrl-C: members under way stop, and none is begun.
             fetcher.stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return outcomes
+    return [job.result() for job in jobs]
 
 
 def _fetch_member(fetcher: Fetcher, collection: str, folder: Path, member: Sample) -> Outcome:
@@ -130,9 +145,9 @@ def _fetch_member(fetcher: Fetcher, collection: str, folder: Path, member: Sampl
                 fasta = folder / f"{member.name}.fasta.gz"
                 fetch_sequence(fetcher, source, fasta, f"{fasta}.fai", f"{fasta}.gzi", record, show=False)
         return Outcome(member, read_json(record))
-    except SourceError as error:
-        log.warning("%s could not be had: %s", source.name, error)
-        return Outcome(member, None, " ".join(str(error).split()))
+    except (SourceError, DigestError) as error:
+        log.warning("%s", error)
+        return Outcome(member, None, " ".join(str(error).split()), isinstance(error, DigestError))
 
 
 def _is_there(fetcher: Fetcher, source: Source, record: Path) -> bool:
@@ -158,8 +173,20 @@ def _unchanged(origin: str, file: Mapping[str, Any]) -> bool:
     return bool((file["bytes"], file["date"]) == (stat.st_size, date_of(stat)))
 
 
-def _write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
-    write_text(path, "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows)))
+def _write_table(path: Path, outcomes: Iterable[Outcome]) -> None:
+    rows = (COLUMNS, *(outcome.row() for outcome in outcomes))
+    write_text(path, "".join("\t".join(row) + "\n" for row in rows))
+
+
+def _forget(folder: Path, rows: Mapping[str, Sample]) -> None:
+    """Remove the files of members that left the manifest."""
+    for record in folder.glob("*.json"):
+        if record.stem not in rows:
+            written = read_json(record)["written"]
+            record.unlink()
+            for name in written:
+                for end in ("", ".fai", ".gzi"):
+                    (folder / f"{name}{end}").unlink(missing_ok=True)
 
 
 def _sum(outcomes: Iterable[Outcome]) -> Tally:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from helixflow.accessions import (
     is_remote,
     resolve,
 )
-from helixflow.errors import SourceError
+from helixflow.errors import DigestError, SourceError
 from helixflow.files import file_digests
 from helixflow.samples import find_sheet
 from helixflow.sequences.downloads.download import DownloadSettings, download, read_reply
@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 RESULTS, WORK = Path("results/sequences"), Path("work/sequences")
 _GB = 10**9
+#: Who tells a checksum, beside the lock file, and what to do about a file that has another.
+_SHEET, _DATABASE = "the sheet", "the database"
+_MEND = {_SHEET: "fetch it again, or mend the checksum there", _DATABASE: "fetch it again"}
 
 
 @dataclass(frozen=True)
@@ -208,20 +211,29 @@ class Fetcher:
 
         Raises
         ------
-        SourceError
-            When the source cannot be had, or a digest is not the one that was expected.
+        SourceError, DigestError
+            When the source cannot be had, or is not the one that was expected, here or within the
+            block; the message begins with the name of the row.
         """
         folder = self.work / source.name
-        wanted = self._locate(source, folder)
-        checksums = self._checksums(source, wanted)
-        targets = [folder / hashlib.sha256(file.url.encode()).hexdigest()[:32] for file in wanted.taken]
-        files = [self._have(*each, show) for each in zip(wanted.taken, targets, checksums, strict=True)]
+        targets: list[Path] = []
         try:
+            wanted = self._locate(source, folder)
+            expected = self._expected(source, wanted)
+            names = [hashlib.sha256(file.url.encode()).hexdigest()[:32] for file in wanted.taken]
+            files = [
+                self._have(file, folder / name, checksums, show)
+                for file, name, checksums in zip(wanted.taken, names, expected, strict=True)
+            ]
+            targets = [folder / name for name in names]
             yield files, wanted.left_out
-        except SourceError:
+        except (SourceError, DigestError) as error:
             _remove(targets)
-            raise
+            raise type(error)(f"{source.name}: {error}") from None
         _remove(targets)
+        # Not where the members of a collection have theirs.
+        with suppress(OSError):
+            folder.rmdir()
 
     def _locate(self, source: Source, folder: Path) -> Files:
         """Find the files of a source, asking the database of an accession."""
@@ -239,7 +251,7 @@ class Fetcher:
             log.warning("%s: %s is left out", first, name)
         return files
 
-    def _checksums(self, source: Source, wanted: Files) -> list[dict[str, str]]:
+    def _expected(self, source: Source, wanted: Files) -> list[dict[str, str]]:
         """Return what is expected of each file, by who says it."""
         told = source.checksum.split(",") if source.checksum else [""] * len(wanted.taken)
         if len(told) != len(wanted.taken):
@@ -250,13 +262,9 @@ class Fetcher:
         expected = []
         for number, (file, checksum) in enumerate(zip(wanted.taken, told, strict=True), 1):
             pin = self.pins.get((source.name, source.text, number), "")
-            if self.pins and not pin:
+            if self.pins and not pin and source.kind != "collection":
                 log.warning("%s: %s is not pinned in %s", source.name, source.text, self.lock)
-            by = {
-                "the sheet": checksum,
-                "the database": file.checksum,
-                self.lock: f"sha256:{pin}" if pin else "",
-            }
+            by = {_SHEET: checksum, _DATABASE: file.checksum, self.lock: f"sha256:{pin}" if pin else ""}
             expected.append({who: digest for who, digest in by.items() if digest})
         return expected
 
@@ -281,7 +289,7 @@ class Fetcher:
             checked = ("the server",) if stated.checksums else ()
         try:
             fetched = _verify(target, file, expected)
-        except SourceError:
+        except (SourceError, DigestError):
             target.unlink()
             raise
         return replace(fetched, verified_by=(*fetched.verified_by, *checked))
@@ -306,7 +314,9 @@ def _verify(path: Path, file: RemoteFile, expected: Mapping[str, str]) -> Fetche
     Raises
     ------
     SourceError
-        Naming both digests, or both sizes.
+        When it is not as the sheet or its database says; both digests or sizes are named.
+    DigestError
+        When it is not the one that is pinned.
     """
     if not path.is_file():
         raise SourceError(f"{file.url}: no such file (expected the source the sheet names)")
@@ -318,10 +328,10 @@ def _verify(path: Path, file: RemoteFile, expected: Mapping[str, str]) -> Fetche
     for who, checksum in expected.items():
         algorithm, _, digest = checksum.partition(":")
         if digests[algorithm] != digest:
-            raise SourceError(
-                f"{file.url}: {algorithm} is {digests[algorithm]}, expected {digest} as {who} says "
-                "(the file is damaged, or it changed: fetch it again, or accept it there)"
-            )
+            found = f"{file.url}: {algorithm} is {digests[algorithm]}, expected {digest} as {who} says"
+            if who in _MEND:
+                raise SourceError(f"{found} (it is damaged, or it changed: {_MEND[who]})")
+            raise DigestError(f"{found} (it changed, or is damaged: remove its line there to accept it)")
     return Fetched(path, file.url, digests["sha256"], stat.st_size, date_of(stat), tuple(expected), file)
 
 

@@ -77,9 +77,6 @@ def write_lock(path: Path, records: Iterable[StrPath]) -> None:
 
 
 def _fetched(record: StrPath) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
-    """Give name, source and fetched files of a row, and of every member where it is a collection."""
-    row = read_json(record)
-    yield row["sample"], row["source"], row["files"]
-    if row["kind"] == "collection":
-        for content in (read_json(member.record) for member in read_members(record)):
-            yield content["sample"], content["source"], content["files"]
+    """Give name, source and fetched files of a row, or of every member where it is a collection."""
+    for content in (read_json(member.record) for member in read_members(record)):
+        yield content["sample"], content["source"], content["files"]

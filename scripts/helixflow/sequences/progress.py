@@ -74,4 +74,4 @@ class _Lines:
 
 
 def _amount(number: int, unit: str) -> str:
-    return f"{number / 10**6:.1f} MB" if unit == "B" else f"{number} {unit}"
+    return f"{number / 10**6:.1f} MB" if unit == "B" else f"{number} {unit}s"

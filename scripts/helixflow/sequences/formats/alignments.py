@@ -13,6 +13,7 @@ from helixflow.sequences.formats.reading import BLOCK, Reading
 
 #: Flags of SAM.
 _REVERSE, _FIRST, _SECOND, _NOT_PRIMARY = 0x10, 0x40, 0x80, 0x900
+_HARD_CLIP = "H"
 #: Complements of all codes of bases.
 _COMPLEMENT = bytes.maketrans(b"ACGTRYSWKMBDHVN", b"TGCAYRSWMKVHDBN")
 #: Qualities as the characters of FASTQ; there are none above 93.
@@ -90,6 +91,8 @@ def _read_batches(alignments: Iterable[Any], counts: Counter[str]) -> Iterator[B
 
 def _read_alignment(alignment: Any, counts: Counter[str]) -> tuple[bytes, bytes, bytes]:
     letters = (alignment.query_sequence or "").encode()
+    if _HARD_CLIP in (alignment.cigarstring or ""):
+        counts["reads without their hard-clipped ends, which are not in the file"] += 1
     # Not query_qualities_str: pysam 0.24 builds that of a read of one base within an object that
     # Python shares, the bytes of its first quality, which then are others everywhere.
     qualities = alignment.query_qualities

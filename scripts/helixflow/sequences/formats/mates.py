@@ -51,7 +51,7 @@ def _check_mates(mates: Sequence[Batch], readings: Sequence[Reading]) -> None:
         f"{reading.origin} line {batch.numbers[row]} has read {show_name(batch.headers[row])}"
         for batch, reading in zip(mates, readings, strict=True)
     ]
-    raise SourceError(f"{', '.join(found)}: expected the same name (the files are not in the same order)")
+    raise SourceError(f"{', '.join(found)}: expected the same name (are they mates, in the same order?)")
 
 
 def _stem(header: bytes) -> bytes:

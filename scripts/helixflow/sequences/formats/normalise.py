@@ -133,6 +133,9 @@ def write_sequences(
             raise SourceError(f"{reading.origin}: no record has a sequence, expected at least one")
         letters.check(reading.origin, tally.residues)
         tally.normalised.update(+letters.counts)
+        if tally.format != "fasta":
+            # Flat files are written in lower case, whatever is known of the bases.
+            del tally.normalised["lower case"]
         accept(tally)
     return tally
 

@@ -119,6 +119,8 @@ def recognise(source: Path, reading: Reading, wanted: Sequence[str]) -> str:
     known = next((name for name, pattern in _KNOWN.items() if pattern.match(head)), None)
     if not known:
         raise SourceError(f"{origin}: begins with {repr(head[:40])[1:]}, expected {expected}")
+    if known in SEQUENCES and wanted == STRUCTURES:
+        raise SourceError(f"{origin}: is {_NAMES[known]}, expected a structure in {expected}")
     if known not in wanted:
         raise SourceError(f"{origin}: is {_NAMES[known]}, {_HINTS[known]} (expected {expected})")
     if packing and packing.name != {"bam": "gzip", "cram": ""}.get(known, packing.name):
