@@ -2,12 +2,14 @@
 
 import re
 import sys
+from functools import cache
+from pathlib import Path
 
 from helixflow.config import complete_config, read_schema
 from helixflow.embeddings import check_settings
 from helixflow.errors import mendable, one_line
 from helixflow.samples import DNA_KINDS, find_sheet, read_manifest, read_sheet
-from helixflow.sequences.lock import read_lock
+from helixflow.sequences.lock import check_lock
 from helixflow.trajectories.settings import check_lengths
 
 with one_line():
@@ -18,7 +20,8 @@ with one_line():
     samples = read_sheet(sheet)
     if workflow.is_main_process:
         print(f"Sample sheet: {sheet.absolute()}, {len(samples)} rows", file=sys.stderr)
-        read_lock(sheet.with_suffix(".lock.tsv"))
+        records = [Path("results/sequences", f"{name}.json") for name in samples]
+        check_lock(sheet.with_suffix(".lock.tsv"), records)
         for sample in samples.values():
             if sample.kind == "collection":
                 print(
@@ -60,9 +63,16 @@ source_of_row = {
 }
 
 
+@cache
+def member_files(manifest):
+    """The local files of the members of a collection."""
+    return [path for member in read_manifest(manifest).values() for path in member.paths]
+
+
 def source_files(wildcards):
     """The local files of a row, so that a change of them is seen; none where the source is fetched."""
-    return samples[wildcards.sample].paths
+    sample = samples[wildcards.sample]
+    return sample.paths + (member_files(sample.paths[0]) if sample.kind == "collection" else [])
 
 
 def sequence_files(wildcards):

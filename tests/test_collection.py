@@ -218,6 +218,22 @@ def test_killed_collection_goes_on_where_it_was(tmp_path, server):
     assert [row["sha256"] for row in read_tsv(tmp_path / "results/c.tsv")] == digests
 
 
+def test_interrupted_collection_ends_soon(tmp_path, server):
+    """Ctrl-C while members wait for as long as the server asks: they give up, and what is whole stays."""
+    serve(server, 4)
+    for page in list(server.pages.values())[1:]:
+        page.faults = [Fault(status=503, headers={"Retry-After": "300"})] * 9
+    write_manifest(tmp_path, strains(server, 4))
+    program = PROGRAM.format(scripts=str(ROOT / "scripts"), tests=str(ROOT / "tests"))
+    process = subprocess.Popen([sys.executable, "-c", program, tmp_path], stderr=subprocess.DEVNULL)
+    while len(server.asked) < 4 or not list((tmp_path / "results/c").glob("*.json")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) != 0
+    assert [path.name for path in (tmp_path / "results/c").glob("*.json")] == ["strain000.json"]
+
+
 # Through Snakemake
 
 

@@ -28,7 +28,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helixflow.errors import SourceError
+from helixflow.errors import LimitError, SourceError
 from helixflow.sequences.downloads import download as downloads
 from helixflow.sequences.downloads.answers import retry_after
 from helixflow.sequences.downloads.download import DownloadSettings, download, read_reply
@@ -191,11 +191,16 @@ def test_where_nothing_proves_the_file_it_starts_again(server, page, target):
     assert starts(server) == [0, 0]
 
 
-def test_a_part_need_not_repeat_the_proof(server, page, target):
+@pytest.mark.parametrize(
+    ("etag", "modified", "begun"),
+    [("", "Wed, 21 Oct 2015 07:28:00 GMT", [0, 1000]), ('"one"', "", [0, 1000, 0])],
+)
+def test_a_part_must_repeat_the_etag_and_need_not_the_date(server, page, target, etag, modified, begun):
+    page.etag, page.modified = etag, modified
     page.prove, page.faults = False, [Fault(cut=1000)]
     get(server, target)
     assert target.read_bytes() == BODY
-    assert starts(server) == [0, 1000]
+    assert starts(server) == begun
 
 
 def test_parts_may_be_smaller_than_asked_for(server, page, target):
@@ -1003,7 +1008,7 @@ def test_the_quota_counts_all_files_of_its_folders(tmp_path):
     taken = 900 + (tmp_path / "a/link").lstat().st_size
     quota = Quota([tmp_path / "a", tmp_path / "c", tmp_path / "none"], 1000)
     quota.room(1000 - taken, "u")
-    with pytest.raises(SourceError, match=f"^u: 500 more .*have {taken} of the 1000 .*total_GB"):
+    with pytest.raises(LimitError, match=f"^u: 500 more .*have {taken} of the 1000 .*total_GB"):
         quota.room(500, "u")
     (tmp_path / "a/b/x").unlink()
     quota.room(500, "u")
@@ -1015,7 +1020,7 @@ def test_the_quota_sees_what_others_wrote(tmp_path, monkeypatch):
     (tmp_path / "x").write_bytes(bytes(800))
     clock = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: clock + 5)
-    with pytest.raises(SourceError, match="500 more bytes do not fit"):
+    with pytest.raises(LimitError, match="500 more bytes do not fit"):
         quota.room(500, "u")
 
 
@@ -1047,7 +1052,7 @@ def test_files_that_vanish_while_they_are_counted_hide_no_others(tmp_path):
     began = time.monotonic()
     try:
         while time.monotonic() < began + 1.5:
-            with pytest.raises(SourceError, match="have 600 of the 1000"):
+            with pytest.raises(LimitError, match="have 600 of the 1000"):
                 Quota([tmp_path], 1000).room(401, "u")
     finally:
         process.kill()

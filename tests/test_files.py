@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from helixflow.files import file_digest, read_json, whole_file, write_json
+from helixflow.files import file_digest, read_json, remove_leftovers, whole_file, write_json
 from workflow import ROOT
 
 
@@ -77,3 +77,12 @@ raise {kind}("x.fna line 3: the reason")
         assert "Traceback" not in log
     else:
         assert done.stderr == "" and "Traceback" in log
+
+
+def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
+    final = tmp_path / "a.fasta.gz"
+    kept = [final, tmp_path / ".hidden.a.fasta.gz", tmp_path / ".0123456789ab.b.fasta.gz"]
+    for path in [*kept, tmp_path / ".0123456789ab.a.fasta.gz"]:
+        path.touch()
+    remove_leftovers(final)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)

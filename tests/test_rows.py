@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from Bio.PDB import MMCIFIO, PDBParser
 
 from conftest import DEMO
 from fetching import fetcher, source
-from helixflow.errors import DigestError, SheetError, SourceError
+from helixflow.errors import DigestError, LimitError, SheetError, SourceError
 from helixflow.members import read_members
-from helixflow.sequences import fetch_reads, fetch_sequence, fetch_structure, write_lock
-from helixflow.sequences.lock import read_lock
+from helixflow.sequences import fetch_reads, fetch_sequence, fetch_structure, rows, write_lock
+from helixflow.sequences.formats.normalise import write_sequences
+from helixflow.sequences.lock import COLUMNS, read_lock
 from replies import NO_ENTRY, esummary, filereport, listing, md5checksums, prediction
 from servers import Page, Server
 from workflow import command, snakemake
@@ -292,7 +294,7 @@ def test_lock_is_not_overwritten_with_another_digest(tmp_path):
     before = lock.read_text()
     path.write_bytes(PLASMID)
     fetch(tmp_path, source("a", "genome", path))
-    with pytest.raises(SourceError, match=r"s\.lock\.tsv: sample 'a', .* as pinned; remove its line"):
+    with pytest.raises(DigestError, match=r"a\.json: a, .*: sha256 is .*, expected .*s\.lock\.tsv pins"):
         write_lock(lock, [tmp_path / "results/a.json"])
     assert lock.read_text() == before
 
@@ -304,9 +306,61 @@ def test_row_that_is_not_pinned_is_told(tmp_path, caplog):
 
 
 def test_damaged_lock_is_refused(tmp_path):
-    (tmp_path / "s.lock.tsv").write_text("sample\tfile\tsource\tsha256\na\t1\tx\tnonsense\n")
-    with pytest.raises(SheetError, match=r"s\.lock\.tsv line 2: .*lock_sources"):
+    header, digest = "\t".join(COLUMNS), "0" * 64
+    row = f"a\t1\tx\t{digest}\t4\t\t2026-01-01T00:00:00+00:00"
+    for lines, number in (
+        (["sample\tfile\tsource\tsha256"], 1),
+        ([header, row.replace(digest, "nonsense")], 2),
+        ([header, row, row], 3),
+    ):
+        (tmp_path / "s.lock.tsv").write_text("\n".join([*lines, ""]))
+        with pytest.raises(SheetError, match=rf"s\.lock\.tsv line {number}: .*lock_sources"):
+            read_lock(tmp_path / "s.lock.tsv")
+    (tmp_path / "s.lock.tsv").write_bytes(b"\xff\xfea")
+    with pytest.raises(SheetError, match=r"s\.lock\.tsv: cannot be read as UTF-8"):
         read_lock(tmp_path / "s.lock.tsv")
+
+
+def test_sources_with_quotes_are_pinned(tmp_path):
+    for name in ('"one.fa', '"two.fa'):
+        (tmp_path / name).write_bytes(HIV)
+        fetch(tmp_path, source("a", "genome", tmp_path / name))
+    write_lock(tmp_path / "s.lock.tsv", [tmp_path / "results/a.json"])
+    (tmp_path / name).write_bytes(PLASMID)
+    with pytest.raises(DigestError, match="expected"):
+        fetch(tmp_path, source("a", "genome", tmp_path / name), pins=read_lock(tmp_path / "s.lock.tsv"))
+
+
+def test_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "x.fna"
+    path.write_bytes(HIV)
+
+    def write(*arguments):
+        path.write_bytes(PLASMID)
+        return write_sequences(*arguments)
+
+    monkeypatch.setattr(rows, "write_sequences", write)
+    with pytest.raises(SourceError, match="changed while it was read"):
+        fetch(tmp_path, source("a", "genome", path))
+
+
+def test_what_the_machine_does_not_allow_is_one_line_and_the_download_stays(tmp_path, server):
+    """No room for the results, or no right to write them: the file is not to blame."""
+    server.pages = {"/x.fna": Page(HIV)}
+    (tmp_path / "results/a.fasta.gz/x").mkdir(parents=True)
+    with pytest.raises(LimitError, match=r"^a: .*a\.fasta\.gz: Is a directory"):
+        fetch(tmp_path, source("a", "genome", f"{server.url}/x.fna"), server=server.url)
+    shutil.rmtree(tmp_path / "results")
+    fetch(tmp_path, source("a", "genome", f"{server.url}/x.fna"), server=server.url)
+    assert len(server.asked) == 1
+
+
+def test_key_that_a_server_repeats_is_not_shown(tmp_path, server, monkeypatch):
+    monkeypatch.setenv("NCBI_API_KEY", "s3cret")
+    server.pages = {"/ncbi/esummary.fcgi": Page(esummary("NC_001802.1", 9181).encode())}
+    server.pages |= {"/ncbi/efetch.fcgi": Page(b"API key invalid: s3cret")}
+    with pytest.raises(SourceError, match=r"begins with 'API key invalid: \*\*\*'"):
+        fetch(tmp_path, source("a", "genome", "ncbi:NC_001802.1"), server=server.url)
 
 
 # Through Snakemake

@@ -559,12 +559,18 @@ def test_bad_reads_are_named(tmp_path, content, message):
 
 def test_missing_and_strange_mates_are_named(tmp_path):
     one = "".join(f"@r{number}/1\nAC\n+\nII\n" for number in range(3))
-    first, second = text(tmp_path, one, "1.fq"), text(tmp_path, one[:-15].replace("/1", "/2"), "2.fq")
+    two = one.replace("/1", "/2")
+    first, second = text(tmp_path, one, "1.fq"), text(tmp_path, two[:-15], "2.fq")
     with pytest.raises(SourceError, match=r"1.fq line 9: read 'r2/1' has no mate in .*2.fq"):
         reads(tmp_path, first, second)
-    with pytest.raises(SourceError, match=r"1.fq line 9: read 'r2/1' has no mate in .*2.fq"):
+    text(tmp_path, one[:-15], "1.fq")
+    text(tmp_path, two, "2.fq")
+    with pytest.raises(SourceError, match=r"2.fq line 9: read 'r2/2' has no mate in .*1.fq"):
+        reads(tmp_path, first, second)
+    with pytest.raises(SourceError, match=r"2.fq: has reads /2, expected those of mate 1 first"):
         reads(tmp_path, second, first)
-    text(tmp_path, one.replace("r1/1", "r9/2"), "2.fq")
+    text(tmp_path, one, "1.fq")
+    text(tmp_path, two.replace("r1/2", "r9/2"), "2.fq")
     with pytest.raises(SourceError, match=r"1.fq line 5 has read 'r1/1', .*2.fq line 5 has read 'r9/2'"):
         reads(tmp_path, first, second)
 
@@ -667,9 +673,12 @@ def test_cram_without_its_reference_says_what_to_set(tmp_path, aligned, monkeypa
         ):
             reads(tmp_path, aligned["cram"])
         other = text(tmp_path, ">c1\n" + "ACGTT" * 1000 + "\n", "other.fa")
+        with pytest.raises(SourceError, match=r"other\.fa' has no index \(expected FASTA, and its \.fai"):
+            reads(tmp_path, aligned["cram"], reference=str(other))
+        pysam.faidx(str(other))
         with pytest.raises(SourceError, match=r"other.fa, is not the FASTA they were aligned to"):
             reads(tmp_path, aligned["cram"], reference=str(other))
-        with pytest.raises(SourceError, match="sequences/cram_reference names no file"):
+        with pytest.raises(SourceError, match=r"sequences/cram_reference .* has no index"):
             reads(tmp_path, aligned["cram"], reference=str(tmp_path / "none.fa"))
     finally:
         moved.rename(aligned["reference"])

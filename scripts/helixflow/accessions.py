@@ -248,7 +248,7 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        raise SourceError(f"the database answered {text[:80]!r} (expected JSON)") from None
+        raise SourceError("the database answered something else than JSON (is its address right?)") from None
 
 
 DATABASES = (

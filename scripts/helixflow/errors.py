@@ -29,6 +29,10 @@ class SourceError(HelixflowError):
     """A source could not be read or fetched, or is not what the sheet says it is."""
 
 
+class LimitError(HelixflowError):
+    """Something would take more room than the configuration or the machine allows."""
+
+
 class DigestError(HelixflowError):
     """A file is not the one that the lock file pins."""
 

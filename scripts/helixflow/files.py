@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Set
@@ -43,6 +45,14 @@ def whole_file(final: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(final: str | os.PathLike[str]) -> None:
+    """Remove what writers of a file left that were killed; none may be at it now."""
+    final = Path(final)
+    for path in final.parent.glob(f".*.{glob.escape(final.name)}"):
+        if re.fullmatch(r"\.[0-9a-f]{12}\." + re.escape(final.name), path.name):
+            path.unlink(missing_ok=True)
 
 
 def _to_disk(path: Path) -> None:

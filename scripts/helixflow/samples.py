@@ -21,6 +21,8 @@ MEMBER_KINDS = (*DNA_KINDS, "reads", "proteins")
 KINDS = (*MEMBER_KINDS, "structure", "collection")
 #: Names that would collide with files over all samples, such as ``proteins/distinct.fasta.gz``.
 RESERVED = ("distinct", "occurrences", "groups")
+#: Ends of names that would collide with files of other samples, beside the folder of a collection.
+ENDINGS = (".fasta.gz", ".fastq.gz", ".fai", ".gzi", ".json", ".tsv", ".structure", ".h5", ".parquet")
 #: Translation tables of NCBI that Pyrodigal knows.
 GENETIC_CODES = (*range(1, 7), *range(9, 17), *range(21, 27), 29, 30, 32, 33)
 
@@ -178,6 +180,10 @@ def _parse(row: dict[str, str], folder: Path, kinds: tuple[str, ...]) -> Sample:
         _SAMPLE.fullmatch(name),
         f"sample '{name}' is not a safe name (expected a letter or digit, then up to 99 of A-Za-z0-9._-)",
     )
+    _demand(
+        not name.lower().endswith(ENDINGS),
+        f"sample '{name}' ends as files of the workflow do (expected a name without {', '.join(ENDINGS)})",
+    )
     _demand(name not in RESERVED, f"sample '{name}' is the name of a file of the workflow (expected another)")
     _demand(kind in kinds, f"kind '{kind}' is unknown here (expected one of {', '.join(kinds)})")
     origins = _origins(row["source"], kind, folder)
@@ -243,7 +249,7 @@ def _origins(source: str, kind: str, folder: Path) -> tuple[str, ...]:
     _demand(source, "source is empty (expected a path, a URL or an accession such as pdb:1A8O)")
     parts = [part.strip() for part in source.split(",")] if kind == "reads" else [source]
     _demand(
-        len(parts) <= 2 and len(set(parts)) == len(parts) and all(parts),
+        len(parts) <= 2 and len({os.path.normpath(part) for part in parts}) == len(parts) and all(parts),
         f"source '{source}' is not one file of reads or two mates (expected e.g. x_1.fastq.gz,x_2.fastq.gz)",
     )
     origins = tuple(_origin(part, kind, folder) for part in parts)
@@ -292,6 +298,7 @@ def _check_url(source: str) -> None:
     scheme = source.partition(":")[0]
     try:
         address = urlsplit(source)
+        (address.hostname or "").encode("idna")
         valid: object = address.hostname and not re.search(r"\s", source) and address.port != 0
         if scheme == "s3":
             valid = _BUCKET.fullmatch(address.netloc) and address.path.strip("/")
@@ -299,6 +306,7 @@ def _check_url(source: str) -> None:
         valid = False
     form = "s3://bucket/key" if scheme == "s3" else f"{scheme}://host/path"
     _demand(valid, f"source '{source}' is not a URL (expected {form})")
+    _demand("@" not in address.netloc, f"the URL at {address.hostname} has a password (it would be recorded)")
 
 
 def _check_accession(source: str, kind: str) -> None:

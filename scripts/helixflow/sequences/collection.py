@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helixflow.errors import DigestError, SourceError
+from helixflow.errors import DigestError, HelixflowError, SourceError
 from helixflow.files import read_json, write_text
 from helixflow.joblog import tell
 from helixflow.samples import Sample, read_manifest
@@ -145,24 +145,32 @@ def _fetch_member(fetcher: Fetcher, collection: str, folder: Path, member: Sampl
                 fasta = folder / f"{member.name}.fasta.gz"
                 fetch_sequence(fetcher, source, fasta, f"{fasta}.fai", f"{fasta}.gzi", record, show=False)
         return Outcome(member, read_json(record))
-    except (SourceError, DigestError) as error:
+    except HelixflowError as error:
         log.warning("%s", error)
         return Outcome(member, None, " ".join(str(error).split()), isinstance(error, DigestError))
 
 
 def _is_there(fetcher: Fetcher, source: Source, record: Path) -> bool:
     """Tell whether a member was fetched before, from this source, and is as it is wanted now."""
-    if not record.exists():
+    try:
+        told = read_json(record)
+        same = (told["kind"], told["source"], told["checksum"]) == (source.kind, source.text, source.checksum)
+        pinned = all(
+            fetcher.pins.get((source.name, source.text, number), file["sha256"]) == file["sha256"]
+            for number, file in enumerate(told["files"], 1)
+        )
+        files = [path for name in told["written"] for path in _files(record.parent / name)]
+        written = all(path.stat().st_size for path in files)
+        unchanged = all(_unchanged(*each) for each in zip(source.origins, told["files"], strict=False))
+    except (OSError, ValueError, KeyError):
+        # A file is missing, or the record is not one.
         return False
-    told = read_json(record)
-    same = (told["kind"], told["source"], told["checksum"]) == (source.kind, source.text, source.checksum)
-    pinned = all(
-        fetcher.pins.get((source.name, source.text, number), file["sha256"]) == file["sha256"]
-        for number, file in enumerate(told["files"], 1)
-    )
-    written = all((record.parent / name).exists() for name in told["written"])
-    unchanged = all(_unchanged(*each) for each in zip(source.origins, told["files"], strict=False))
     return same and pinned and written and unchanged
+
+
+def _files(path: Path) -> list[Path]:
+    """Return a file in normal form and its indexes, which FASTA has."""
+    return [path] + ([Path(f"{path}{end}") for end in (".fai", ".gzi")] if ".fasta" in path.suffixes else [])
 
 
 def _unchanged(origin: str, file: Mapping[str, Any]) -> bool:
@@ -184,9 +192,8 @@ def _forget(folder: Path, rows: Mapping[str, Sample]) -> None:
         if record.stem not in rows:
             written = read_json(record)["written"]
             record.unlink()
-            for name in written:
-                for end in ("", ".fai", ".gzi"):
-                    (folder / f"{name}{end}").unlink(missing_ok=True)
+            for path in (path for name in written for path in _files(folder / name)):
+                path.unlink(missing_ok=True)
 
 
 def _sum(outcomes: Iterable[Outcome]) -> Tally:

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -24,7 +24,7 @@ from helixflow.accessions import (
     is_remote,
     resolve,
 )
-from helixflow.errors import DigestError, SourceError
+from helixflow.errors import DigestError, LimitError, SourceError
 from helixflow.files import file_digests
 from helixflow.samples import find_sheet
 from helixflow.sequences.downloads.download import DownloadSettings, download, read_reply
@@ -68,9 +68,11 @@ class Fetched:
     size: int
     #: When the bytes were fetched, or last changed where they are a local file; ISO 8601, UTC.
     date: str
-    #: Who named a checksum that was compared: the sheet, the lock file, the database, the server.
+    #: Who named a checksum that was compared: the sheet, the lock file, the database.
     verified_by: tuple[str, ...]
     expected: RemoteFile
+    #: As the file was when it was verified.
+    changed_ns: int
 
     def told(self) -> dict[str, Any]:
         """Return what the record of a row says of the file."""
@@ -164,9 +166,13 @@ class Fetcher:
         key = os.environ.get("NCBI_API_KEY", "")
         self._secret = {"api_key": key} if key else {}
         rate = NCBI_PER_SECOND_WITH_KEY if key else NCBI_PER_SECOND
-        self._turns = Turns(work / ".turns", settings.connections, {"ncbi": rate})
+        self._turns = Turns(work / ".turns", settings.connections, {"ncbi": rate}, self._wait)
         self.quota = Quota([results, work], settings.total_bytes)
         self._stopped = Event()
+
+    def _wait(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise Stopped
 
     def stop(self) -> None:
         """Have all threads that fetch with this end soon."""
@@ -227,9 +233,13 @@ class Fetcher:
             ]
             targets = [folder / name for name in names]
             yield files, wanted.left_out
-        except (SourceError, DigestError) as error:
-            _remove(targets)
-            raise type(error)(f"{source.name}: {error}") from None
+        except (SourceError, DigestError, LimitError) as error:
+            # A file is not to blame for a limit.
+            _remove([] if isinstance(error, LimitError) else targets)
+            raise type(error)(f"{source.name}: {self._without_secret(str(error))}") from None
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            raise LimitError(f"{source.name}: {place}{error.strerror or error}") from None
         _remove(targets)
         # Not where the members of a collection have theirs.
         with suppress(OSError):
@@ -243,13 +253,24 @@ class Fetcher:
 
         def read(url: str) -> str:
             return read_reply(
-                url, folder, self.settings.download, turn=self._turn(url), secret=self._key(url)
+                url,
+                folder,
+                self.settings.download,
+                turn=self._turn(url),
+                secret=self._key(url),
+                wait=self._wait,
             )
 
         files = resolve(first, source.kind, self.settings.urls, read)
         for name in files.left_out:
             log.warning("%s: %s is left out", first, name)
         return files
+
+    def _without_secret(self, message: str) -> str:
+        """Take out the key that a server may have repeated."""
+        for secret in self._secret.values():
+            message = message.replace(secret, "***")
+        return message
 
     def _expected(self, source: Source, wanted: Files) -> list[dict[str, str]]:
         """Return what is expected of each file, by who says it."""
@@ -272,7 +293,6 @@ class Fetcher:
         """Download a file where it is not on this machine, and verify it."""
         if not is_remote(file.url):
             return _verify(Path(file.url), file, expected)
-        checked: tuple[str, ...] = ()
         if not target.exists():
             what = f"{target.parent.relative_to(self.work)}: {file.url.rpartition('/')[2]}"
             with self.showing(what, show) as advance:
@@ -284,15 +304,15 @@ class Fetcher:
                     room=lambda more: self.quota.room(more, file.url),
                     advance=advance,
                     secret=self._key(file.url),
+                    wait=self._wait,
                 )
-            log.info("%s: %d bytes", file.url, stated.size)
-            checked = ("the server",) if stated.checksums else ()
+            checked = f", {', '.join(stated.checksums)} as the server says" if stated.checksums else ""
+            log.info("%s: %d bytes%s", file.url, stated.size, checked)
         try:
-            fetched = _verify(target, file, expected)
+            return _verify(target, file, expected)
         except (SourceError, DigestError):
             target.unlink()
             raise
-        return replace(fetched, verified_by=(*fetched.verified_by, *checked))
 
     def _turn(self, url: str) -> Callable[[], AbstractContextManager[None]]:
         """Return what waits for a turn at the source of a URL: a database, or else a host."""
@@ -332,7 +352,16 @@ def _verify(path: Path, file: RemoteFile, expected: Mapping[str, str]) -> Fetche
             if who in _MEND:
                 raise SourceError(f"{found} (it is damaged, or it changed: {_MEND[who]})")
             raise DigestError(f"{found} (it changed, or is damaged: remove its line there to accept it)")
-    return Fetched(path, file.url, digests["sha256"], stat.st_size, date_of(stat), tuple(expected), file)
+    return Fetched(
+        path,
+        file.url,
+        digests["sha256"],
+        stat.st_size,
+        date_of(stat),
+        tuple(expected),
+        file,
+        stat.st_mtime_ns,
+    )
 
 
 def date_of(stat: os.stat_result) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from helixflow.errors import SheetError, SourceError
-from helixflow.files import read_json, write_text
+from helixflow.errors import DigestError, SheetError
+from helixflow.files import read_json, read_tsv, write_text
 from helixflow.members import read_members
 
 COLUMNS = ("sample", "file", "source", "sha256", "bytes", "url", "date")
@@ -29,51 +27,94 @@ def read_lock(path: Path) -> Pins:
     SheetError
         For the first line that is not one of a lock file.
     """
-    if not path.is_file():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    pins = {}
-    for number, row in enumerate(csv.DictReader(io.StringIO(text), delimiter="\t"), 2):
-        if not (
-            (row.get("file") or "").isdecimal() and re.fullmatch("[0-9a-f]{64}", row.get("sha256") or "")
-        ):
+    pins: dict[tuple[str, str, int], str] = {}
+    for number, cells in enumerate(_read_lines(path), 1):
+        row = dict(zip(COLUMNS, cells, strict=False))
+        if number == 1 and cells == list(COLUMNS):
+            continue
+        sound = len(cells) == len(COLUMNS) and number > 1 and row["file"].isdecimal()
+        key = (row["sample"], row["source"], int(row["file"])) if sound else ("", "", 0)
+        if not sound or not re.fullmatch("[0-9a-f]{64}", row["sha256"]) or key in pins:
             raise SheetError(
-                f"{path} line {number}: has no number of a file and no sha256 (expected the columns "
-                f"{', '.join(COLUMNS)}; write it anew with 'snakemake lock_sources')"
+                f"{path} line {number}: is not a line of its own of a lock file (expected the columns "
+                f"{', '.join(COLUMNS)}; remove the file and write it anew with 'snakemake lock_sources')"
             )
-        pins[row["sample"], row["source"], int(row["file"])] = row["sha256"]
+        pins[key] = row["sha256"]
     return pins
 
 
-def write_lock(path: Path, records: Iterable[StrPath]) -> None:
+def _read_lines(path: Path) -> Iterator[list[str]]:
+    """Give the cells of each line; cells have no quotes, since a source may have some."""
+    try:
+        text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SheetError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    for line in text.splitlines():
+        yield line.split("\t")
+
+
+def check_lock(path: Path, records: Iterable[StrPath]) -> None:
+    """See that what was fetched before is what is pinned now.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file.
+    records : iterable of Path
+        The records of rows, see `write_record`; those that are not there are passed over.
+
+    Raises
+    ------
+    DigestError
+        For the first file with another digest, naming both.
+    """
+    pins = read_lock(path)
+    for record in map(Path, records if pins else ()):
+        for name, source, files in _fetched(record) if record.exists() else ():
+            for number, file in enumerate(files, 1):
+                pinned = pins.get((name, source, number), file["sha256"])
+                if pinned != file["sha256"]:
+                    raise DigestError(
+                        f"{record}: {name}, {source}: sha256 is {file['sha256']}, expected {pinned} as "
+                        f"{path} pins; remove that line to accept it, or this record to fetch it again"
+                    )
+
+
+def write_lock(path: Path, records: Sequence[StrPath]) -> None:
     """Pin every file that was fetched.
 
     Parameters
     ----------
     path : Path
-        The lock file, written anew; rows of samples that left the sheet are dropped.
-    records : iterable of path
+        The lock file, written anew; rows of samples that left the sheet are dropped, those of members
+        that could not be had stay.
+    records : sequence of path
         The record of every row, see `write_record`.
 
     Raises
     ------
-    SourceError
+    DigestError
         When a file is pinned with another digest already; nothing is written then.
     """
-    pins, rows = read_lock(path), []
-    for name, source, files in (entry for record in records for entry in _fetched(record)):
-        for number, file in enumerate(files, 1):
-            pinned = pins.get((name, source, number), file["sha256"])
-            if pinned != file["sha256"]:
-                raise SourceError(
-                    f"{path}: sample '{name}', {source}: sha256 is {file['sha256']}, expected {pinned} as "
-                    "pinned; remove its line to accept the new file"
-                )
-            rows.append(
-                (name, str(number), source, file["sha256"], str(file["bytes"]), file["url"], file["date"])
-            )
-    lines = ["\t".join(row) + "\n" for row in (COLUMNS, *sorted(rows))]
-    write_text(path, "".join(lines))
+    check_lock(path, records)
+    rows = {
+        (name, source, str(number)): (file["sha256"], str(file["bytes"]), file["url"], file["date"])
+        for record in records
+        for name, source, files in _fetched(record)
+        for number, file in enumerate(files, 1)
+    }
+    missing = {name for record in records for name in _missing(record)}
+    kept = [cells for cells in _read_lines(path) if cells[0] in missing]
+    lines = [(name, number, source, *told) for (name, source, number), told in rows.items()]
+    table = (COLUMNS, *sorted([*lines, *map(tuple, kept)]))
+    write_text(path, "".join("\t".join(row) + "\n" for row in table))
+
+
+def _missing(record: StrPath) -> list[str]:
+    """Return the members of a collection that could not be had, whose pins stay."""
+    row = read_json(record)
+    table = read_tsv(Path(record).with_suffix(".tsv")) if row["kind"] == "collection" else []
+    return [f"{row['sample']}/{member['sample']}" for member in table if member["status"] != "fetched"]
 
 
 def _fetched(record: StrPath) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:

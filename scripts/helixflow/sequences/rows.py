@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from helixflow.errors import SourceError
+from helixflow.files import remove_leftovers
 from helixflow.sequences.fetch import Fetched, Fetcher, Source
 from helixflow.sequences.formats.normalise import Reading, Tally, write_sequences
 from helixflow.sequences.formats.reads import write_reads
@@ -43,6 +44,7 @@ def fetch_sequence(
     """
     with fetcher.fetch(source, show) as (files, left_out), _readings(fetcher, files, show) as readings:
         (file,), (reading,) = _single(source, files), readings
+        _sweep(fasta, fai, gzi, provenance)
         tally = write_sequences(
             file.path, source.kind, reading, Path(fasta), Path(fai), Path(gzi), _acceptance(file, provenance)
         )
@@ -59,6 +61,7 @@ def fetch_reads(fetcher: Fetcher, source: Source, provenance: StrPath, show: boo
     single, *mates = (folder / f"{name}{end}.fastq.gz" for end in ("", "_1", "_2"))
     with fetcher.fetch(source, show) as (files, left_out), _readings(fetcher, files, show) as readings:
         outputs = mates if len(files) == 2 else [single]
+        _sweep(*outputs, provenance)
         tally = write_reads(
             [file.path for file in files],
             readings,
@@ -79,10 +82,16 @@ def fetch_structure(fetcher: Fetcher, source: Source, structure: StrPath, proven
     """
     with fetcher.fetch(source) as (files, left_out), _readings(fetcher, files, True) as readings:
         (file,) = _single(source, files)
+        _sweep(structure, provenance)
         tally = write_structure(file.path, readings[0], Path(structure), _acceptance(file, provenance))
         predicted = source.text.startswith("alphafold:")
         more = {"mean_plddt": mean_plddt(Path(structure), tally.format)} if predicted else {}
         write_record(provenance, source, files, left_out, tally, [structure], more=more)
+
+
+def _sweep(*outputs: StrPath) -> None:
+    for output in outputs:
+        remove_leftovers(output)
 
 
 def _single(source: Source, files: Sequence[Fetched]) -> Sequence[Fetched]:
@@ -138,6 +147,8 @@ def _acceptance(file: Fetched, provenance: StrPath) -> Callable[[Tally], None]:
                 f"{file.origin}: has {tally.residues} letters, expected {wanted.residues} as the database "
                 "says (it stopped too early: fetch it again)"
             )
+        if file.path.stat().st_mtime_ns != file.changed_ns:
+            raise SourceError(f"{file.origin}: changed while it was read (run again when it is written)")
         Path(provenance).unlink(missing_ok=True)
 
     return accept

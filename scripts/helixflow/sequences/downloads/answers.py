@@ -72,15 +72,16 @@ def retry_after(text: str) -> float | None:
         return float(text)
     try:
         date = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+        # A date without a zone, "-0000", is in UTC.
+        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError, OverflowError):
         return None
-    # A date without a zone, "-0000", is in UTC.
-    return max((date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0.0)
+    return max(seconds, 0.0)
 
 
 def content_range(text: str) -> tuple[int | None, int | None]:
     """Read a Content-Range header: the first byte and the bytes of the whole file, None where not told."""
-    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", text.strip())
+    found = re.fullmatch(r"bytes (?:(\d{1,18})-\d+|\*)/(?:(\d{1,18})|\*)", text.strip())
     start, total = found.groups() if found else (None, None)
     return int(start) if start else None, int(total) if total else None
 

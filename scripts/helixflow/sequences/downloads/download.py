@@ -70,6 +70,7 @@ def download(
     room: Callable[[int], None],
     advance: Callable[[int, int | None], None],
     secret: Mapping[str, str] = {},
+    wait: Callable[[float], None] | None = None,
 ) -> Downloaded:
     """Download a URL, going on with what an earlier try or run left in ``{target}.part``.
 
@@ -88,6 +89,8 @@ def download(
         Is told how many bytes there are, and of how many in all where that is known.
     secret : mapping of str to str
         Query parameters, such as a key, for the host of `url` alone; never written anywhere.
+    wait : callable
+        Waits so many seconds before another try.
 
     Returns
     -------
@@ -100,7 +103,7 @@ def download(
         those whose digest the server states, or there is no room for them.
     """
     with open_part(target, url) as part, _asking(url, settings, secret) as ask:
-        transfer = _Transfer(url, settings, part, ask, turn, room, advance)
+        transfer = _Transfer(url, settings, part, ask, turn, room, advance, wait or sleep)
         transfer.complete()
         if mismatch := part.mismatch():
             log.warning("%s: %s; fetching it once more", url, mismatch)
@@ -120,12 +123,13 @@ def read_reply(
     *,
     turn: Callable[[], AbstractContextManager[None]],
     secret: Mapping[str, str] = {},
+    wait: Callable[[float], None] | None = None,
 ) -> str:
     """Return a small document, such as what the API of a database replies.
 
     Parameters
     ----------
-    url, settings, turn, secret
+    url, settings, turn, secret, wait
         As for `download`.
     folder : Path
         Where it may lie for the moment.
@@ -138,7 +142,7 @@ def read_reply(
     small = replace(settings, max_bytes=_REPLY_BYTES)
     with disk_errors(url, folder), _scratch(folder) as scratch:
         path = scratch / "reply"
-        download(url, path, small, turn=turn, room=_anything, advance=_anything, secret=secret)
+        download(url, path, small, turn=turn, room=_anything, advance=_anything, secret=secret, wait=wait)
         try:
             return path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -180,6 +184,7 @@ class _Transfer:
     turn: Callable[[], AbstractContextManager[None]]
     room: Callable[[int], None]
     advance: Callable[[int, int | None], None]
+    wait: Callable[[float], None]
     #: Tries in a row without a byte beyond the farthest that was ever here.
     failures: int = 0
     farthest: int = 0
@@ -226,7 +231,7 @@ class _Transfer:
         wait_s = self._wait_s(failure)
         start = self.part.size
         log.warning("%s: %s; trying again in %.1f s from byte %d", self.url, failure, wait_s, start)
-        sleep(wait_s)
+        self.wait(wait_s)
 
     def _wait_s(self, failure: TryAgain) -> float:
         """Return the seconds to wait before the next try, or give up."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from helixflow.errors import SourceError
+from helixflow.errors import LimitError
 
 #: A scan is good for so many times as long as it took, and at least a second.
 _GOOD_FOR = 50
@@ -40,14 +40,14 @@ class Quota:
 
         Raises
         ------
-        SourceError
+        LimitError
             When the folders would have more bytes than they may.
         """
         if time.monotonic() > self._until or self._used + more > self._max_bytes:
             self._scan()
         if self._used + more > self._max_bytes:
             folders = " and ".join(map(str, self._folders))
-            raise SourceError(
+            raise LimitError(
                 f"{origin}: {more} more bytes do not fit, {folders} have {self._used} of the "
                 f"{self._max_bytes} they may have (make room, or raise sequences/limits/total_GB)"
             )

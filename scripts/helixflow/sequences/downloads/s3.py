@@ -139,18 +139,25 @@ def _s3_errors(url: str, how: str = "", start: int = 0) -> Iterator[None]:
         FlexibleChecksumError,
         HTTPClientError,
         IncompleteReadError,
+        ProxyConnectionError,
     )
 
     try:
         yield
     except ClientError as error:
         raise _judge(error, url, how, start) from None
+    except ProxyConnectionError:
+        # The address of a proxy may hold a password.
+        raise SourceError(f"{url}: the proxy that the environment names cannot be reached") from None
     except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
+        if "header" in str(error):
+            raise SourceError(f"{url}: cannot be asked for: a credential of AWS is malformed") from None
         raise TryAgain(str(error)) from None
     except FlexibleChecksumError as error:
         raise TryAgain(str(error), anew=True) from None
     except (BotoCoreError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        # A header that is refused is shown, and may hold credentials.
+        reason = "a credential is malformed" if "header" in str(error) else " ".join(str(error).split())
         raise SourceError(
             f"{url}: cannot be asked for ({reason}); check the address, the credentials of AWS, "
             "sequences/s3_access and sequences/s3_url"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -25,10 +25,19 @@ class Turns:
         How many may be at one source at once.
     per_second : mapping of str to float
         For some sources, how many requests may start in a second.
+    wait : callable
+        Waits so many seconds before it is looked again for a free slot.
     """
 
-    def __init__(self, folder: Path, connections: int, per_second: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        connections: int,
+        per_second: Mapping[str, float],
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._folder, self._connections, self._per_second = folder, connections, per_second
+        self._wait = wait
 
     @contextmanager
     def turn(self, source: str) -> Iterator[None]:
@@ -49,7 +58,7 @@ class Turns:
                 if lock(stream, wait=False):
                     return stream
                 stream.close()
-            time.sleep(_POLL_S)
+            self._wait(_POLL_S)
 
     def _await_start(self, path: Path, interval_s: float) -> None:
         """Wait until the last start is long enough ago; those behind wait for the lock meanwhile."""

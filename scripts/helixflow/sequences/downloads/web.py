@@ -53,7 +53,15 @@ def open_web(url: str, timeout_s: float, secret: Mapping[str, str]) -> Iterator[
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     headers = {"Accept-Encoding": "identity", "User-Agent": f"helixflow/{__version__}"}
-    with httpx.Client(headers=headers, timeout=timeout_s) as client:
+    try:
+        client = httpx.Client(headers=headers, timeout=timeout_s)
+    except (ImportError, ValueError, httpx.InvalidURL):
+        # The address of a proxy may hold a password.
+        raise SourceError(
+            f"{url}: cannot be asked for: the environment names a proxy that is not understood (expected "
+            "http://host:port in HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)"
+        ) from None
+    with client:
         yield partial(_ask, client, url, secret)
 
 
@@ -85,7 +93,7 @@ def _follow(
             place = place.join(response.headers["Location"])
             if place.scheme not in ("http", "https"):
                 raise SourceError(f"{url}: is redirected to {place.scheme}:, expected http or https")
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise SourceError(f"{url}: this address, or where it redirects to, is malformed ({error})") from None
     raise SourceError(f"{url}: cannot be fetched, it redirects more than {_REDIRECTS} times (in a circle?)")
 
@@ -132,7 +140,7 @@ def _answer(response: httpx.Response, start: int, validator: str) -> Answer:
         # There is nothing behind the last byte: right where all the bytes are here, and only there.
         if total != start:
             raise TryAgain(f"the server has no bytes behind byte {start}", anew=True)
-        return Answer(start, total, _validator(headers, validator), (), iter(()))
+        return Answer(start, total, _validator(headers, validator) or validator, (), iter(()))
     if begin is None:
         raise TryAgain("the server does not say which bytes it sends", anew=True)
     return Answer(begin, total, _validator(headers, validator), (), _blocks(response))
@@ -141,13 +149,13 @@ def _answer(response: httpx.Response, start: int, validator: str) -> Answer:
 def _validator(headers: httpx.Headers, asked: str = "") -> str:
     """Return what If-Range takes: a strong ETag, or the date of the last change.
 
-    Where one was `asked` for, return the one of its kind, or itself where the answer has none, which is
-    allowed where the server says by 206 that it is still right.
+    Where one was `asked` for, return the one of its kind, or a date itself where the answer has none: a
+    part must come with the ETag that the whole would have (RFC 9110, 15.3.7), and may without the date.
     """
     etag, date = str(headers.get("ETag", "")), str(headers.get("Last-Modified", ""))
     if asked:
-        return (etag if asked.startswith('"') else date) or asked
-    return etag if etag.startswith('"') else date
+        return etag if asked.startswith('"') else date or asked
+    return etag if etag.startswith('"') and etag.isascii() else date
 
 
 def _checksums(headers: httpx.Headers) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -59,6 +60,8 @@ def read_alignments(
                 raw, "rb" if form == "bam" else "rc", check_sq=False, reference_filename=reference or None
             )
             with file:
+                if form == "cram" and not reference:
+                    _check_header(file.header.to_dict(), reading.origin)
                 for batch in _read_batches(file.fetch(until_eof=True), counts):
                     # pysam reads through a descriptor that shares its position with this one.
                     reading.advance(raw.seek(0, 1))
@@ -108,13 +111,28 @@ def _read_alignment(alignment: Any, counts: Counter[str]) -> tuple[bytes, bytes,
 
 def _check_cram(source: Path, reading: Reading, reference: str) -> None:
     """Refuse CRAM that is cut off between two containers, which htslib does not notice."""
-    if reference and not Path(reference).is_file():
-        raise SourceError(f"config: sequences/cram_reference names no file '{reference}' (expected FASTA)")
+    if reference and not Path(f"{reference}.fai").is_file():
+        # htslib would make it, and other jobs read it half made.
+        raise SourceError(
+            f"config: sequences/cram_reference '{reference}' has no index (expected FASTA, and its .fai "
+            "beside it: samtools faidx)"
+        )
     with source.open("rb") as raw:
         raw.seek(-min(38, source.stat().st_size), 2)
         if _CRAM_END not in raw.read():
             raise SourceError(
                 f"{reading.origin}: is cut off: the container that ends CRAM is missing (fetch it again)"
+            )
+
+
+def _check_header(header: dict[str, Any], origin: str) -> None:
+    """Refuse to have htslib open a file of this machine because a header names it."""
+    for sequence in header.get("SQ", ()):
+        place = str(sequence.get("UR", "")).removeprefix("file:")
+        if place and "://" not in place and os.path.lexists(place):
+            raise SourceError(
+                f"{origin}: its header names the reference '{place}', which is not opened unasked: set "
+                "sequences/cram_reference to the FASTA it was aligned to"
             )
 
 

@@ -48,6 +48,14 @@ class _Entry:
     offset: int
     first: bytes
     lines: dict[bytes, list[bytes]] = field(default_factory=dict)
+    size: int = 0
+
+    def keep(self, key: bytes, line: bytes) -> None:
+        """Note a line; refuse more of them than a header may have bytes."""
+        self.lines.setdefault(key, []).append(line)
+        self.size += len(line) + 1
+        if self.size > LONGEST_LINE:
+            raise Flaw(self.offset, f"the entry has more than {LONGEST_LINE} bytes of name and description")
 
     def word(self, key: bytes) -> bytes:
         """Return the first word of the first line of a kind, without what ends it."""
@@ -146,7 +154,7 @@ def _read_annotation(text: _Text, layout: _Layout, entry: _Entry) -> _Entry:
         if key.startswith(layout.letters):
             return entry
         if key in _KEPT:
-            entry.lines.setdefault(key, []).append(line[layout.width :].strip())
+            entry.keep(key, line[layout.width :].strip())
         line = text.line()
     if line is None:
         raise Flaw(text.offset, _CUT_OFF)

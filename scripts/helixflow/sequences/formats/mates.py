@@ -43,6 +43,12 @@ def read_mates(streams: Sequence[Iterator[Batch]], readings: Sequence[Reading]) 
 
 def _check_mates(mates: Sequence[Batch], readings: Sequence[Reading]) -> None:
     """Refuse mates of different names, but for ``/1`` and ``/2`` and what is behind a blank."""
+    ends = [read_name(batch.headers[0])[-2:] for batch in mates]
+    if ends[0] == b"/2" or ends[1] == b"/1":
+        raise SourceError(
+            f"{readings[0].origin}: has reads {ends[0].decode('ascii', 'replace')}, expected those of mate 1 "
+            f"first (give it behind {readings[1].origin})"
+        )
     names = [[_stem(header) for header in batch.headers] for batch in mates]
     if names[0] == names[1]:
         return

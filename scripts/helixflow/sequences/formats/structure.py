@@ -80,13 +80,12 @@ def _entry(path: Path) -> str:
 def _parse(path: Path, form: str, origin: str) -> Any:
     """Return the first model of a structure, as Biopython has it."""
     from Bio.PDB import MMCIFParser, PDBParser
-    from Bio.PDB.PDBExceptions import PDBConstructionException
 
     parser = MMCIFParser(QUIET=True) if form == "mmcif" else PDBParser(QUIET=True)
     try:
         with warnings.catch_warnings(action="ignore"):
             model = next(iter(parser.get_structure("", str(path))))
-    except (StopIteration, KeyError, ValueError, IndexError, PDBConstructionException) as error:
+    except Exception as error:  # what these parsers raise on a bad file is anything
         reason = " ".join(str(error).split()) or "no atoms"
         raise SourceError(
             f"{origin}: is not a structure ({reason}), expected PDB or mmCIF with atoms"
