@@ -10,6 +10,7 @@ rule hash_kmers:
     """Hash the k-mers of one row into buckets."""
     input:
         sequence_files,
+        planes=branch(lookup("buckets/planes", within=config), then=lookup("buckets/planes", within=config)),
     output:
         buckets="results/buckets/{sample}.h5",
     log:
@@ -20,14 +21,22 @@ rule hash_kmers:
         sample=any_of(dna + reads),
     conda:
         "../envs/buckets.yaml"
+    threads: lookup("buckets/threads", within=config)
     resources:
         mem_mb=4000,
         runtime=120,
     params:
+        family=lookup("buckets/family", within=config),
         k=lookup("buckets/k", within=config),
         bits=lookup("buckets/bits", within=config),
-        family=lookup("buckets/family", within=config),
+        symmetric=lookup("buckets/symmetric", within=config),
         seed=lookup("buckets/seed", within=config),
+        planes=lookup("buckets/planes", within=config),
+        modulus=lookup("buckets/modulus", within=config),
+        patterns=lookup("buckets/patterns", within=config),
+        sketch_family=lookup("buckets/sketch_family", within=config),
+        sketch_k=lookup("buckets/sketch_k", within=config),
+        sketch_bits=lookup("buckets/sketch_bits", within=config),
         sketch_size=lookup("buckets/sketch_size", within=config),
     script:
         "../scripts/hash_kmers.py"

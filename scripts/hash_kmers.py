@@ -7,6 +7,5 @@ log_to(snakemake.log[0])
 from helixflow.buckets import BucketSettings, hash_members
 from helixflow.members import read_members
 
-names = ("k", "bits", "family", "seed", "sketch_size")
-settings = BucketSettings(*(snakemake.params[name] for name in names))
-hash_members(read_members(snakemake.input[0]), snakemake.output.buckets, settings)
+settings = BucketSettings(**snakemake.params)
+hash_members(read_members(snakemake.input[0]), snakemake.output.buckets, settings, snakemake.threads)

@@ -1,118 +1,31 @@
-"""Buckets: a plain reference, the law of hyperplane LSH, both strands, sketches and groups."""
+"""Buckets: files of spectra and sketches, their merging, groups of similar units."""
+
+from dataclasses import fields, replace
 
 import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from Bio.Seq import Seq
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from conftest import DEMO, ROOT
 from helixflow.buckets import (
     EMPTY,
     BucketSettings,
-    Hyperplanes,
     group_files,
     group_units,
     hash_members,
     jaccard,
+    merge_files,
     sketch,
 )
 from helixflow.config import read_schema
-from helixflow.fasta import read_fasta
+from helixflow.errors import MismatchError
 from helixflow.members import Member
-
-VALUE = {"A": -1, "T": 1, "C": -1j, "G": 1j}
+from kmers import plain_buckets, plain_sketch, random_sequence, spectrum_of
 
 
 def read_table(path) -> dict[str, list]:
     return pq.read_table(path).to_pydict()
-
-
-def buckets(planes: Hyperplanes, sequence: str) -> list[int]:
-    return [int(bucket) for block in planes.buckets(sequence.encode()) for bucket in block]
-
-
-def plain_buckets(planes: Hyperplanes, sequence: str) -> list[int]:
-    """The definition, one k-mer and one plane at a time, in Python's own integers."""
-    # Normal p of plane j: Re(x conj(p)) is Re p for x = T (+1) and Im p for x = G (+i).
-    real, imaginary = planes.weights[:, 3].astype(object), planes.weights[:, 2].astype(object)
-
-    def bucket(strand: str) -> int:
-        x = [complex(VALUE[base]) for base in strand]
-        scores = [
-            sum(x[i].real * real[i, j] + x[i].imag * imaginary[i, j] for i in range(planes.k))
-            for j in range(planes.bits)
-        ]
-        return sum(2**j for j, score in enumerate(scores) if score > 0)
-
-    kmers = [sequence[start : start + planes.k] for start in range(len(sequence) - planes.k + 1)]
-    return [
-        min(bucket(kmer), bucket(str(Seq(kmer).reverse_complement())))
-        for kmer in kmers
-        if set(kmer) <= set(VALUE)
-    ]
-
-
-def random_sequence(length: int, seed: int) -> str:
-    return "".join(np.random.default_rng(seed).choice(list("ACGT"), length))
-
-
-@pytest.mark.parametrize(("k", "bits"), [(1, 3), (5, 8), (31, 20), (63, 26)])
-def test_buckets_are_those_of_the_definition(k, bits):
-    planes = Hyperplanes(k, bits, seed=3)
-    sequence = random_sequence(90, seed=k) + "N" + random_sequence(70, seed=k + 1)
-    assert buckets(planes, sequence) == plain_buckets(planes, sequence)
-
-
-def test_blocks_have_no_seams():
-    """More bases than one block holds: the same as hashing piece by piece at other places."""
-    planes = Hyperplanes(31, 12, seed=1)
-    sequence = random_sequence(150_000, seed=5)
-    pieces = [buckets(planes, sequence[start : start + 7_030]) for start in range(0, len(sequence), 7_000)]
-    assert buckets(planes, sequence) == [bucket for piece in pieces for bucket in piece]
-
-
-@given(st.text("ACGTNacgtu", max_size=120), st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
-def test_both_strands_have_the_same_buckets(sequence, k):
-    planes = Hyperplanes(k, 14, seed=2)
-    reverse = str(Seq(sequence.replace("u", "t")).reverse_complement())
-    assert buckets(planes, sequence) == buckets(planes, reverse)[::-1]
-
-
-def test_any_other_letter_breaks_the_window():
-    planes = Hyperplanes(4, 6, seed=1)
-    assert len(buckets(planes, "ACGTACGT")) == 5
-    assert buckets(planes, "ACGTNACGT") == buckets(planes, "ACGT") * 2
-    assert buckets(planes, "ACG") == buckets(planes, "") == buckets(planes, "RYKM") == []
-
-
-def test_hyperplane_law():
-    """Two points at angle theta lie on one side of a random plane with probability 1 - theta / pi."""
-    k, bits = 31, 4000
-    planes = Hyperplanes(k, bits, seed=11)
-    rng = np.random.default_rng(0)
-    kmer = rng.integers(0, 4, k)
-    for distance in (1, 3, 6):
-        agreement = []
-        for _ in range(60):
-            other = kmer.copy()
-            places = rng.choice(k, distance, replace=False)
-            other[places] = (other[places] + rng.integers(1, 4, distance)) % 4
-            sides = [planes.weights[np.arange(k), which].sum(axis=0) > 0 for which in (kmer, other)]
-            a, b = (np.array([VALUE["ACGT"[base]] for base in which]) for which in (kmer, other))
-            theta = np.arccos(np.vdot(a, b).real / k)
-            agreement.append((sides[0] == sides[1]).mean() - (1 - theta / np.pi))
-        assert abs(np.mean(agreement)) < 0.01
-
-
-def test_same_seed_same_buckets_other_seed_others():
-    sequence = random_sequence(300, seed=1)
-    same, other = Hyperplanes(21, 16, 7), Hyperplanes(21, 16, 8)
-    assert buckets(Hyperplanes(21, 16, 7), sequence) == buckets(same, sequence)
-    assert buckets(other, sequence) != buckets(same, sequence)
 
 
 def test_sketch_estimates_the_jaccard_index():
@@ -137,7 +50,7 @@ SETTINGS = BucketSettings(k=21, bits=22, family="hyperplane", seed=1, sketch_siz
 def hash_text(folder, name: str, content: str, kind: str = "genome", settings: BucketSettings = SETTINGS):
     fasta, out = folder / f"{name}.fasta", folder / f"{name}.h5"
     fasta.write_text(content)
-    hash_members([Member(name, kind, (fasta,), fasta)], out, settings)
+    hash_members([Member(name, kind, (fasta,), fasta)], out, settings, threads=2)
     return out
 
 
@@ -145,15 +58,24 @@ def test_spectrum_counts_every_kmer_of_a_real_genome(tmp_path):
     content = (DEMO / "NC_001802.fna").read_text()
     sequence = "".join(content.splitlines()[1:])
     with h5py.File(hash_text(tmp_path, "hiv1", content)) as h5:
-        assert dict(h5.attrs) == {"k": 21, "bits": 22, "family": "hyperplane", "seed": 1}
+        assert dict(h5.attrs) == {
+            "family": "hyperplane", "k": 21, "bits": 22, "seed": 1, "symmetric": False, "buckets": 1 << 22,
+            "sketch_family": "hash", "sketch_k": 21, "sketch_bits": 32, "sketch_seed": 1,
+            "sketch_buckets": 1 << 32,
+        }  # fmt: skip
         bucket, count = h5["/spectrum/bucket"][:], h5["/spectrum/count"][:]
         assert (bucket.dtype, count.dtype) == (np.uint32, np.uint64)
         assert h5["/unit/name"].asstr()[:].tolist() == ["hiv1"]
         assert h5["/unit/residues"][:].tolist() == [9181]
         sketched = h5["/unit/sketch"][0]
-    expected = np.unique(buckets(Hyperplanes(21, 22, 1), sequence), return_counts=True)
-    assert np.array_equal(bucket, expected[0]) and np.array_equal(count, expected[1])
-    assert np.array_equal(sketched, sketch(expected[0], 256))
+    assert (bucket.tolist(), count.tolist()) == spectrum_of(plain_buckets(SETTINGS, sequence))
+    assert sketched.tolist() == plain_sketch(plain_buckets(SETTINGS.of_sketch(), sequence), 256)
+
+
+def test_a_sketch_of_the_spectrum_is_that_of_its_buckets(tmp_path):
+    same = replace(SETTINGS, sketch_family="hyperplane", sketch_k=21, sketch_bits=22)
+    with h5py.File(hash_text(tmp_path, "x", f">x\n{random_sequence(5_000, 1)}\n", settings=same)) as h5:
+        assert np.array_equal(h5["/unit/sketch"][0], sketch(h5["/spectrum/bucket"][:], 256))
 
 
 def test_units_are_genomes_or_the_records_of_a_metagenome(tmp_path):
@@ -219,14 +141,61 @@ def test_a_shorter_unit_that_is_added_moves_nobody():
     assert len(set(after)) < len(after), "some of these sets must be similar for the test to say anything"
 
 
-def test_unrelated_genomes_do_not_look_alike_at_the_defaults(data):
-    """The default number of buckets keeps two kinds of bacteria below the default threshold."""
+def default_settings() -> BucketSettings:
     section = read_schema(ROOT / "config/schema.yaml")["properties"]["buckets"]["properties"]
-    default = {key: leaf["default"] for key, leaf in section.items()}
-    planes = Hyperplanes(default["k"], default["bits"], default["seed"])
+    return BucketSettings(**{each.name: section[each.name]["default"] for each in fields(BucketSettings)})
+
+
+def test_settings_have_the_defaults_of_the_schema():
+    chosen = default_settings()
+    plain = BucketSettings(*(getattr(chosen, each.name) for each in fields(BucketSettings)[:5]))
+    assert replace(chosen, patterns=tuple(chosen.patterns)) == plain
+
+
+def test_unrelated_genomes_do_not_look_alike_at_the_defaults(data, tmp_path):
+    """The default sketch keeps two kinds of bacteria far below the default threshold."""
     sketches = []
     for name in ("AE004092_Spyogenes_M1GAS.fna.gz", "GCF_000043285.1_Blochmannia_floridanus.fna.gz"):
-        genome = read_fasta(data / "genomes" / name)
-        blocks = [np.unique(block) for _, letters in genome for block in planes.buckets(letters.encode())]
-        sketches.append(sketch(np.unique(np.concatenate(blocks)), default["sketch_size"]))
-    assert jaccard(*sketches) < default["min_jaccard"] / 2
+        path = data / "genomes" / name
+        hash_members([Member(name, "genome", (path,), path)], tmp_path / "x.h5", default_settings())
+        with h5py.File(tmp_path / "x.h5") as h5:
+            sketches.append(h5["/unit/sketch"][0])
+    assert jaccard(*sketches) < 0.02
+
+
+def test_merged_parts_are_the_whole(tmp_path):
+    """Two genomes, one of them in two files, against all of it in one go."""
+    texts = [f">{i}\n{random_sequence(4_000 + i, i)}\n" for i in range(3)]
+    paths = [tmp_path / f"{i}.fasta" for i in range(3)]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    members = [
+        Member("a", "genome", (paths[0],), paths[0]),
+        Member("b", "genome", (paths[1],), paths[1]),
+        Member("a", "genome", (paths[2],), paths[2]),
+    ]
+    for number, member in enumerate(members):
+        hash_members([member], tmp_path / f"{number}.h5", SETTINGS)
+    merge_files([tmp_path / f"{i}.h5" for i in range(3)], tmp_path / "merged.h5")
+    whole = [Member("a", "genome", (paths[0], paths[2]), paths[0]), members[1]]
+    hash_members(whole, tmp_path / "whole.h5", SETTINGS)
+    with h5py.File(tmp_path / "merged.h5") as merged, h5py.File(tmp_path / "whole.h5") as whole:
+        assert dict(merged.attrs) == dict(whole.attrs)
+        for name in ("/spectrum/bucket", "/spectrum/count", "/unit/name", "/unit/residues", "/unit/sketch"):
+            assert np.array_equal(merged[name][:], whole[name][:]), name
+
+
+def test_files_of_other_settings_are_not_merged(tmp_path):
+    one = hash_text(tmp_path, "one", ">x\nACGT\n")
+    other = hash_text(tmp_path, "other", ">x\nACGT\n", settings=replace(SETTINGS, sketch_k=20))
+    with pytest.raises(MismatchError, match="other settings"):
+        merge_files([one, other], tmp_path / "x.h5")
+
+
+def test_a_unit_whose_sketch_is_saturated_is_told(tmp_path, caplog):
+    narrow = replace(SETTINGS, sketch_family="hash", sketch_k=8, sketch_bits=14)
+    hash_text(tmp_path, "x", f">x\n{random_sequence(9_000, 1)}\n", settings=narrow)
+    assert "1 of 1 units fill more than 25 %" in caplog.text
+    caplog.clear()
+    hash_text(tmp_path, "y", f">x\n{random_sequence(9_000, 1)}\n")
+    assert caplog.text == ""

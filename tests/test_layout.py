@@ -117,7 +117,7 @@ def test_the_snakefile_loads_nothing_heavy():
     text = "".join(path.read_text() for path in [ROOT / "Snakefile", *(ROOT / "rules").iterdir()])
     modules = set(re.findall(r"^from (helixflow[\w.]*) import", text, re.M))
     assert len(modules) > 5
-    heavy = [*HEAVY, "numpy", "h5py"]
+    heavy = [*HEAVY, "numpy", "h5py", "numba"]
     code = f"import sys, {', '.join(sorted(modules))}\nprint(*(set({heavy}) & set(sys.modules)))"
     python = [sys.executable, "-c", code]
     done = subprocess.run(python, capture_output=True, text=True, check=True, cwd=ROOT / "scripts")

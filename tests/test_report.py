@@ -673,7 +673,7 @@ def calm(run) -> dict:
     return {
         "run": record,
         "model": read_json(run.files.model) | {"note": ""},
-        "spectra": [Spectrum("my_genome", 1, 21, 16, 16384, 1, 1, 1, (nothing, nothing))],
+        "spectra": [Spectrum("my_genome", 1, "hash", 21, 16, "hash", 0, 16, 1, 1, 1, (nothing, nothing))],
         "genes": [{"sample": "my_genome", "kind": "genome", "genetic_codes": {"11": 9}}],
         "long": [],
         "trained": 2000,
@@ -697,7 +697,7 @@ def in_settings(**settings):
 
 
 def fill_buckets(run: dict) -> None:
-    run["spectra"] = [replace(run["spectra"][0], used=16385)]
+    run["spectra"] = [replace(run["spectra"][0], saturated=2)]
 
 
 @pytest.mark.parametrize(
@@ -715,7 +715,7 @@ def fill_buckets(run: dict) -> None:
             "The residues of my_structure chain",
             "structures",
         ),
-        (fill_buckets, "my_genome (25 %)", "buckets"),
+        (fill_buckets, "my_genome (2 units)", "buckets"),
         (lambda run: run["genes"][0].update(genetic_codes={"4": 8}), "my_genome (4, not 11)", "proteins"),
         (lambda run: run["accounting"][0].update(set_aside="3"), "s: 3 of i (r)", "accounting"),
         (

@@ -44,6 +44,15 @@ def jaccard(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> float:
     return float((counts == 2).mean()) if len(counts) else 0.0
 
 
+def fullness(largest: NDArray[np.unsignedinteger[Any]], size: int, n_bucket: int) -> NDArray[np.float64]:
+    """Estimate the share of all buckets that sets have, from the largest value of their full sketches.
+
+    As many hashes as a sketch has lie up to that value, and hashes are spread evenly.
+    """
+    share: NDArray[np.float64] = size * 2.0**32 / (largest.astype(np.float64) + 1) / n_bucket
+    return share
+
+
 def merge(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Return the sketch of the union of two sets from their sketches of one size."""
     values = np.union1d(a, b)[: len(a)]

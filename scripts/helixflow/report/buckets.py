@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.buckets.sketches import jaccard
-from helixflow.report.blocks import Figure, Section, Table, percent, table
+from helixflow.buckets.sketches import EMPTY, SATURATED, fullness, jaccard
+from helixflow.report.blocks import Figure, Section, Table, number, percent, table
 from helixflow.report.figures import NARROW, curves, matrix
 from helixflow.tables import read_rows
 
@@ -29,32 +29,32 @@ _NAMED_MEMBERS = 10
 
 @dataclass(frozen=True)
 class Spectrum:
-    """How the k-mers of a sample fill the buckets in use, `used` of ``2 ** bits``.
+    """How the k-mers of a sample fill the buckets in use, `used` of all `buckets`.
 
     `most` is the number of k-mers in the fullest bucket, `fullest` that in the fullest 1 % of those in
     use; `curve` has the share of buckets, fullest first, and the share of k-mers in them, in per cent.
+    Of `sketched` buckets, which are compared, `saturated` units have so many that unrelated ones look alike.
     """
 
     sample: str
     units: int
+    family: str
     k: int
-    bits: int
+    buckets: int
+    sketched: str
+    saturated: int
     used: int
     kmers: int
     most: int
     fullest: int
     curve: tuple[NDArray[np.float64], NDArray[np.float64]]
 
-    @property
-    def share(self) -> float:
-        """Share of all buckets that is in use."""
-        return float(self.used / 2**self.bits)
-
 
 def read_spectrum(path: StrPath) -> Spectrum:
     """Read the spectrum of a sample."""
     with h5py.File(path) as h5:
-        k, bits, units = int(h5.attrs["k"]), int(h5.attrs["bits"]), len(h5["unit/name"])
+        about, units, largest = dict(h5.attrs), len(h5["unit/name"]), h5["unit/sketch"][:, -1]
+        size = h5["unit/sketch"].shape[1]
         # A last bucket without k-mers makes what follows true of a spectrum without buckets too.
         held = np.cumsum(np.append(np.sort(h5["spectrum/count"][:])[::-1], np.uint64(0)))
     used, kmers = len(held) - 1, int(held[-1])
@@ -62,8 +62,11 @@ def read_spectrum(path: StrPath) -> Spectrum:
     return Spectrum(
         sample=Path(path).stem,
         units=units,
-        k=k,
-        bits=bits,
+        family=about["family"],
+        k=int(about["k"]),
+        buckets=int(about["buckets"]),
+        sketched=f"{about['sketch_family']} of {about['sketch_k']}-mers",
+        saturated=int((fullness(largest[largest != EMPTY], size, about["sketch_buckets"]) > SATURATED).sum()),
         used=used,
         kmers=kmers,
         most=int(held[0]),
@@ -102,7 +105,7 @@ def _spectra_table(spectra: Sequence[Spectrum]) -> Table:
             spectrum.units,
             spectrum.kmers,
             spectrum.used,
-            percent(spectrum.used, 2**spectrum.bits),
+            percent(spectrum.used, spectrum.buckets),
             spectrum.most,
             percent(spectrum.fullest, spectrum.kmers),
         )
@@ -113,8 +116,9 @@ def _spectra_table(spectra: Sequence[Spectrum]) -> Table:
         "sample | units # | k-mers # | buckets in use # | of all buckets # | most k-mers in one # | "
         "k-mers in the fullest 1 % #",
         rows,
-        f"Each {first.k}-mer, whichever strand it is read from, is in one of 2^{first.bits} buckets. If "
-        "k-mers were spread evenly, the fullest 1 % of the buckets in use would hold 1 % of them.",
+        f"Each {first.k}-mer, whichever strand it is read from, is in one of {number(first.buckets)} buckets "
+        f"(buckets/family: {first.family}). If k-mers were spread evenly, the fullest 1 % of the buckets in "
+        "use would hold 1 % of them.",
     )
 
 
@@ -151,8 +155,8 @@ def _groups_table(groups: StrPath) -> Table:
         "Groups of similar units, largest first",
         "representative | units # | members",
         rows,
-        "A unit joins the group of a longer one when the estimated Jaccard index of their sets of buckets "
-        "is at least buckets/min_jaccard.",
+        "A unit joins the group of a longer one when the estimated Jaccard index of their sets of sketched "
+        "buckets (buckets/sketch_family) is at least buckets/min_jaccard.",
     )
 
 
@@ -168,8 +172,8 @@ def _similarity_figure(paths: Sequence[StrPath]) -> Figure:
         "Similarity of the units",
         matrix(values, names, "estimated Jaccard index"),
         f"Matrix of the estimated Jaccard indices of {len(names)} units.",
-        "A square is the share of buckets that two units have in common among those either of them has; "
-        "columns are in the order of the rows. Its standard error is about "
+        "A square is the share of sketched buckets that two units have in common among those either of them "
+        "has; columns are in the order of the rows. Its standard error is about "
         f"{0.5 / np.sqrt(len(sketches[0])):.3f} at most.",
         wide=len(names) > NARROW,
     )

@@ -135,12 +135,12 @@ def _of_seqres(structures: Iterable[Structure]) -> Iterator[Notice]:
 
 
 def _of_saturation(spectra: Iterable[Spectrum]) -> Iterator[Notice]:
-    full = [spectrum for spectrum in spectra if spectrum.share > SATURATED]
+    full = [spectrum for spectrum in spectra if spectrum.saturated]
     if full:
-        named = _listed([f"{spectrum.sample} ({percent(spectrum.share, 1)})" for spectrum in full])
+        named = _listed([f"{spectrum.sample} ({plural(spectrum.saturated, 'unit')})" for spectrum in full])
         yield Notice(
-            f"More than {percent(SATURATED, 1)} of all buckets are in use by {named}: unrelated units look "
-            "alike. Raise buckets/bits.",
+            f"More than {percent(SATURATED, 1)} of all buckets that are compared ({full[0].sketched}) are "
+            f"those of {named}: unrelated units look alike. Raise buckets/sketch_k and buckets/sketch_bits.",
             "buckets",
         )
 
