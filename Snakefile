@@ -31,14 +31,6 @@ rule all:
     """The report, and everything it shows."""
     default_target: True
     input:
-        rules.sequences.input,
-        rules.buckets.input,
-        rules.structures.input,
-        rules.proteins.input,
-        rules.embeddings.input,
-        rules.trajectories.input,
-        rules.links.input,
-        rules.coanalysis.input,
         rules.report.input,
 
 

@@ -66,6 +66,7 @@ rule group_units:
 rule buckets:
     """Every row has its buckets, every unit of DNA its group."""
     input:
+        rules.sequences.input,
         collect(rules.hash_kmers.output, sample=dna + reads),
         rules.group_units.output,
     localrule: True

@@ -47,5 +47,8 @@ rule analyse_structure:
 rule coanalysis:
     """Every structure has its co-analysis."""
     input:
+        rules.embeddings.input,
+        rules.trajectories.input,
+        rules.links.input,
         collect(rules.analyse_structure.output, structure=structures),
     localrule: True

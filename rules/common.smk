@@ -1,4 +1,8 @@
-"""The configuration, the sample sheet, and what is derived from them."""
+"""The configuration, the sample sheet, and what is derived from them.
+
+The target of a stage asks for what it rests on too: Snakemake makes a missing file again only where
+it is asked for, so that a result would stand although the fetch of its changed source has failed.
+"""
 
 import re
 import sys

@@ -127,6 +127,7 @@ rule index_embeddings:
 rule embeddings:
     """Every distinct protein has its embedding."""
     input:
+        rules.proteins.input,
         rules.describe_model.output,
         rules.index_embeddings.output,
     localrule: True

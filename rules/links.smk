@@ -39,5 +39,6 @@ rule link_chains:
 rule links:
     """The partners of all chains are known."""
     input:
+        rules.proteins.input,
         collect(rules.link_chains.output, structure=structures),
     localrule: True

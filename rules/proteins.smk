@@ -114,6 +114,8 @@ rule collect_proteins:
 rule proteins:
     """Every distinct protein is known."""
     input:
+        rules.sequences.input,
+        collect(rules.clean_structure.output, structure=structures),
         collect(rules.call_genes.output, sample=dna),
         collect(rules.read_protein_file.output, sample=protein_files),
         collect(rules.read_chains.output, structure=structures),

@@ -86,6 +86,8 @@ rule write_report:
 rule report:
     """The page is there, and what it was made from."""
     input:
+        rules.buckets.input,
+        rules.coanalysis.input,
         rules.record_run.output,
         rules.write_report.output,
     localrule: True

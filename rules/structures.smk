@@ -70,6 +70,7 @@ rule prepare_system:
 rule structures:
     """Every structure is ready to be simulated."""
     input:
+        collect(rules.fetch_structure.output, sample=structures),
         collect(rules.clean_structure.output, structure=structures),
         collect(rules.prepare_system.output, structure=structures),
     localrule: True

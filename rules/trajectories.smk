@@ -76,6 +76,7 @@ rule simulate_replica:
 rule trajectories:
     """Every replica of every structure is simulated and checked."""
     input:
+        rules.structures.input,
         collect(rules.minimise_system.output, structure=structures),
         collect(rules.simulate_replica.output, structure=structures, replica=replicas),
     localrule: True

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from helixflow.members import read_members
 from helixflow.sequences import fetch_collection
 from replies import esummary
 from servers import Fault, Page, Server
-from workflow import snakemake
+from workflow import command, snakemake
 
 GENOME = (DEMO / "NC_001802.fna").read_text().split("\n", 1)[1]
 
@@ -252,8 +253,8 @@ def test_workflow_takes_reads_and_collections_to_buckets_proteins_and_the_lock(t
     for mate in (1, 2):
         (tmp_path / f"a_{mate}.fastq").write_text(fastq)
     write_manifest(tmp_path, strains(server, 2))
-    proteins = f"sample\tkind\tsource\nchloroplast\tproteins\t{DEMO / 'NC_000932.faa'}\n"
-    (tmp_path / "faa.tsv").write_text(proteins)
+    shutil.copy(DEMO / "NC_000932.faa", tmp_path / "chloroplast.faa")
+    (tmp_path / "faa.tsv").write_text("sample\tkind\tsource\nchloroplast\tproteins\tchloroplast.faa\n")
     (tmp_path / "samples.tsv").write_text(SHEET)
     (tmp_path / "config.yaml").write_text("samples: samples.tsv\n")
     targets = ("sequences", "buckets", "proteins", "lock_sources")
@@ -280,3 +281,12 @@ def test_workflow_takes_reads_and_collections_to_buckets_proteins_and_the_lock(t
     (tmp_path / "samples.lock.tsv").unlink()
     snakemake(tmp_path, "lock_sources")
     assert (tmp_path / "samples.lock.tsv").exists(), "whenever it is asked for"
+
+    with (tmp_path / "chloroplast.faa").open("a") as stream:
+        stream.write(">more\nMKVLIP\n")
+    done = subprocess.run(command(tmp_path, "proteins"), capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "DigestError: faa: " in done.stderr
+    (tmp_path / "samples.lock.tsv").unlink()
+    snakemake(tmp_path, "proteins")
+    rows = pq.read_table(tmp_path / "results/proteins/occurrences.parquet").to_pylist()
+    assert sum(row["unit"] == "faa/chloroplast" for row in rows) == 86

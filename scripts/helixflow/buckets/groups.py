@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.buckets.sketches import EMPTY, jaccard
+from helixflow.buckets.sketches import EMPTY
 from helixflow.tables import write_parquet
 
 _GROUP_TYPES = {
@@ -19,6 +21,12 @@ _GROUP_TYPES = {
     "partition": "int32",
     "residues": "int64",
 }
+#: Bands of a sketch: of a pair with a Jaccard index of .1, none of 128 minima is shared once in 10^6 times.
+_BANDS = 128
+#: Representatives that are remembered by one minimum, so that one that all units share costs no more.
+_MOST = 32
+#: Sketches that are read at a time.
+_ROWS = 4096
 
 
 def group_files(
@@ -26,32 +34,30 @@ def group_files(
 ) -> None:
     """Write the groups of similar units over several files of buckets.
 
+    Sketches lie in a temporary file meanwhile, so that memory holds 1 kB a unit, whatever their size.
+
     Parameters
     ----------
     files : iterable of path
         Written by `hash_members`.
     output : path
-        Parquet: unit, group, representative, partition (empty: no partitions are made), residues.
+        Parquet: unit, group, representative, partition (empty), residues.
     min_jaccard : float
         See `group_units`.
     """
-    import h5py
-
-    names: list[str] = []
-    residues: list[int] = []
-    sketches: list[NDArray[np.uint32]] = []
-    for path in files:
-        with h5py.File(path) as h5:
-            names += h5["/unit/name"].asstr()[:].tolist()
-            residues += h5["/unit/residues"][:].tolist()
-            sketches += list(h5["/unit/sketch"][:])
-    representatives = group_units(names, residues, sketches, min_jaccard)
+    files = list(files)
+    names, residues = _read_names(files)
+    order = _longest_first(names, residues)
+    with _sketches_in_order(files, order) as sketches:
+        chosen = _choose(sketches, min_jaccard)
+    representatives = [names[unit] for unit in _unordered(chosen, order)]
     groups = {name: number for number, name in enumerate(sorted(set(representatives)))}
     rows = sorted(zip(names, representatives, residues, strict=True))
     columns: dict[str, list[Any]] = {
         "unit": [unit for unit, _, _ in rows],
         "group": [groups[representative] for _, representative, _ in rows],
         "representative": [representative for _, representative, _ in rows],
+        # Partitions are of records of reads too, and hold records of one unit that this table has no row for.
         "partition": [None for _ in rows],
         "residues": [count for _, _, count in rows],
     }
@@ -63,27 +69,96 @@ def group_units(
 ) -> list[str]:
     """Give each unit the representative of its group.
 
-    Units are taken longest first, then by name. Each joins the representative it is most similar to
-    if their estimated Jaccard index is at least `min_jaccard`, and is a representative itself otherwise.
-    The order of the arguments does not matter, and a unit that is added and is not longer than the
-    representatives leaves every other unit where it was.
+    Units are taken longest first, then by name. Each joins the first representative, thus the longest,
+    whose estimated Jaccard index with it is at least `min_jaccard`, and is a representative itself where
+    there is none. The order of the arguments does not matter, and a unit that is added and is not longer
+    than the representatives leaves every other unit where it was.
+
+    Parameters
+    ----------
+    names : sequence of str
+    residues : sequence of int
+    sketches : sequence of (s,) uint32
+        Ascending, filled up with `EMPTY`.
+    min_jaccard : float
 
     Returns
     -------
     list of str
         Names of the representatives, in the order of `names`.
     """
-    chosen = [""] * len(names)
-    holders: dict[int, list[int]] = {}
-    for unit in sorted(range(len(names)), key=lambda index: (-residues[index], names[index])):
-        values = [int(value) for value in sketches[unit] if value != EMPTY]
-        near = {holder for value in values for holder in holders.get(value, ())}
-        similar = [(jaccard(sketches[unit], sketches[holder]), holder) for holder in near]
-        passing = [(-index, names[holder], holder) for index, holder in similar if index >= min_jaccard]
-        if passing:
-            chosen[unit] = names[min(passing)[2]]
-        else:
-            chosen[unit] = names[unit]
-            for value in values:
-                holders.setdefault(value, []).append(unit)
+    order = _longest_first(names, residues)
+    rows = [sketches[unit] for unit in order]
+    chosen = _choose(np.array(rows, np.uint32).reshape(len(rows), -1 if rows else 1), min_jaccard)
+    return [names[unit] for unit in _unordered(chosen, order)]
+
+
+def _longest_first(names: Sequence[str], residues: Sequence[int]) -> NDArray[np.int64]:
+    order = sorted(range(len(names)), key=lambda unit: (-residues[unit], names[unit]))
+    return np.array(order, np.int64)
+
+
+def _unordered(chosen: NDArray[np.int32], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Turn places in an order into numbers of units, by number of unit."""
+    representatives = np.empty_like(order)
+    representatives[order] = order[chosen]
+    return representatives
+
+
+def _choose(sketches: NDArray[np.uint32], min_jaccard: float) -> NDArray[np.int32]:
+    """Give each of units in order the place of its representative, looking at likely ones alone.
+
+    Two units are compared when enough of the minima of their bands are equal (min-wise hashing with
+    banding; Broder 1997, Indyk & Motwani 1998).
+    """
+    from helixflow.buckets import matching
+
+    minima = np.empty((len(sketches), _BANDS), np.uint32)
+    for begin in range(0, len(sketches), _ROWS):
+        matching.band_minima(sketches[begin : begin + _ROWS], minima[begin : begin + _ROWS])
+    values, lists, counts = np.unique(minima, return_inverse=True, return_counts=True)
+    lists = lists.reshape(minima.shape).astype(np.int32)
+    lists[minima == EMPTY] = -1
+    bounds = np.append(0, np.cumsum(np.minimum(counts, _MOST)))
+    chosen = np.empty(len(sketches), np.int32)
+    matching.choose(sketches, lists, bounds, _MOST, min_jaccard, chosen)
     return chosen
+
+
+def _read_names(files: Iterable[str | os.PathLike[str]]) -> tuple[list[str], list[int]]:
+    """Read names and residues of the units of several files."""
+    import h5py
+
+    names: list[str] = []
+    residues: list[int] = []
+    for path in files:
+        with h5py.File(path) as h5:
+            names += h5["/unit/name"].asstr()[:].tolist()
+            residues += h5["/unit/residues"][:].tolist()
+    return names, residues
+
+
+@contextmanager
+def _sketches_in_order(
+    files: Sequence[str | os.PathLike[str]], order: NDArray[np.int64]
+) -> Iterator[NDArray[np.uint32]]:
+    """Give the sketches of several files (u, s) in an order, from a file without a name."""
+    import h5py
+
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    if not len(order):
+        yield np.empty((0, 1), np.uint32)
+        return
+    with h5py.File(files[0]) as h5:
+        size = h5["/unit/sketch"].shape[1]
+    with tempfile.TemporaryFile() as stream:
+        sketches = np.asarray(np.memmap(stream, np.uint32, "w+", shape=(len(order), size)))
+        at = 0
+        for path in files:
+            with h5py.File(path) as h5:
+                for begin in range(0, len(h5["/unit/name"]), _ROWS):
+                    rows = h5["/unit/sketch"][begin : begin + _ROWS]
+                    sketches[places[at : at + len(rows)]] = rows
+                    at += len(rows)
+        yield sketches

@@ -1,0 +1,148 @@
+"""The loops over sketches and links between records, compiled by numba; see `kernels` for why they are in one file."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helixflow.buckets.jit import kernel, part
+
+#: Fills a sketch of fewer values.
+_EMPTY = np.uint32(0xFFFFFFFF)
+
+
+@kernel
+def band_minima(sketches: NDArray[np.uint32], minima: NDArray[np.uint32]) -> None:
+    """Write the smallest value of each band of each sketch, a band being the values with the same low bits.
+
+    The minima of one band of two sets are equal with the probability of their Jaccard index (Broder 1997),
+    and bands are independent.
+
+    Parameters
+    ----------
+    sketches : (u, s) uint32
+        Ascending rows.
+    minima : (u, b) uint32
+        b, a power of two, is the number of bands; filled, with the largest value where a band has none.
+    """
+    minima[:] = _EMPTY
+    for unit in range(sketches.shape[0]):
+        for value in sketches[unit]:
+            band = value & np.uint32(minima.shape[1] - 1)
+            minima[unit, band] = min(minima[unit, band], value)
+
+
+@kernel
+def choose(
+    sketches: NDArray[np.uint32],
+    lists: NDArray[np.int32],
+    bounds: NDArray[np.int64],
+    most: int,
+    min_jaccard: float,
+    chosen: NDArray[np.int32],
+) -> None:
+    """Give each unit, in order, the first representative that is similar enough, or make it one.
+
+    Parameters
+    ----------
+    sketches : (u, s) uint32
+        Ascending rows, in the order in which units are taken.
+    lists : (u, b) int32
+        The list of each band of each unit, that of all units whose minimum it shares; -1 where a band is empty.
+    bounds : (l + 1,) int64
+        Where each list begins, and where the last one ends.
+    most : int
+        Representatives that a list holds at most, the first ones.
+    min_jaccard : float
+    chosen : (u,) int32
+        The representative of each; filled.
+    """
+    holders, filled = np.empty(bounds[-1], np.int32), np.zeros(bounds.size - 1, np.int32)
+    shared, found = np.zeros(chosen.size, np.int32), np.empty(lists.shape[1] * most, np.int32)
+    for unit in range(chosen.size):
+        n_found, n_open = 0, 0
+        for number in lists[unit]:
+            if number < 0:
+                continue
+            n_open += filled[number] < most
+            for holder in holders[bounds[number] : bounds[number] + filled[number]]:
+                if shared[holder] == 0:
+                    found[n_found] = holder
+                    n_found += 1
+                shared[holder] += 1
+        chosen[unit] = unit
+        found[:n_found].sort()
+        for holder in found[:n_found]:
+            # A quarter of what is expected of a pair that just passes: it is missed less than once in 1,000.
+            enough = 4 * shared[holder] >= min_jaccard * n_open
+            shared[holder] = 0
+            if enough and chosen[unit] == unit:
+                if _similarity(sketches[unit], sketches[holder]) >= min_jaccard:
+                    chosen[unit] = holder
+        if chosen[unit] == unit:
+            for number in lists[unit]:
+                if number >= 0 and filled[number] < most:
+                    holders[bounds[number] + filled[number]] = unit
+                    filled[number] += 1
+
+
+@part
+def _similarity(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> float:
+    """Estimate the Jaccard index of two sets as `sketches.jaccard` does."""
+    i = j = n = both = 0
+    while n < a.size and (a[i] != _EMPTY or b[j] != _EMPTY):
+        x, y = a[i], b[j]
+        both += x == y
+        i += x <= y
+        j += y <= x
+        n += 1
+    return both / n if n else 0.0
+
+
+@kernel
+def walk(bounds: NDArray[np.int64], neighbours: NDArray[np.int32], order: NDArray[np.int32]) -> None:
+    """Order the nodes of a graph so that neighbours are near each other (Cuthill & McKee, 1969).
+
+    Of each component the nodes are visited breadth first, beginning at one that is far from another:
+    the last one of such a visit that begins anywhere.
+
+    Parameters
+    ----------
+    bounds : (n + 1,) int64
+        Where in `neighbours` those of each node begin, and where they end.
+    neighbours : (e,) int32
+        In the order in which they are visited.
+    order : (n,) int32
+        Filled.
+    """
+    visits = np.zeros(order.size, np.int8)
+    at = 0
+    for node in range(order.size):
+        if visits[node] == 0:
+            end = _visit(node, 1, bounds, neighbours, visits, order, at)
+            _visit(order[end - 1], 2, bounds, neighbours, visits, order, at)
+            at = end
+
+
+@part
+def _visit(
+    first: int,
+    visit: int,
+    bounds: NDArray[np.int64],
+    neighbours: NDArray[np.int32],
+    visits: NDArray[np.int8],
+    order: NDArray[np.int32],
+    at: int,
+) -> int:
+    """Write the nodes of one component from a place on, breadth first, and return where they end."""
+    order[at], end = first, at + 1
+    visits[first] = visit
+    while at < end:
+        node = order[at]
+        for neighbour in neighbours[bounds[node] : bounds[node + 1]]:
+            if visits[neighbour] < visit:
+                visits[neighbour] = visit
+                order[end] = neighbour
+                end += 1
+        at += 1
+    return end
