@@ -3,7 +3,11 @@
 Reads   results/sequences/{sample}.json       the record of a row, and the DNA or reads it names
 Writes  results/buckets/{sample}.h5           bucket spectrum, sketch of every unit
         results/buckets/groups.parquet        groups of similar units, their representatives
+        results/buckets/partitions/{shard}.fasta.gz   if asked for, records of reads and metagenomes, similar ones together
 """
+
+in_partitions = holding("reads", "metagenome")
+partitions = [f"{number:03d}" for number in range(config["buckets"]["partitions"])]
 
 
 rule hash_kmers:
@@ -63,10 +67,30 @@ rule group_units:
         "../scripts/group_units.py"
 
 
+rule partition_records:
+    """Share out the records of all reads and metagenomes to files of one size."""
+    input:
+        rows=collect("results/sequences/{sample}.json", sample=in_partitions),
+    output:
+        partitions=collect("results/buckets/partitions/{shard}.fasta.gz", shard=partitions),
+    log:
+        "logs/partition_records.log",
+    benchmark:
+        "benchmarks/partition_records.tsv"
+    conda:
+        "../envs/buckets.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    script:
+        "../scripts/partition_records.py"
+
+
 rule buckets:
-    """Every row has its buckets, every unit of DNA its group."""
+    """Every row has its buckets, every unit of DNA its group, every record its partition if there are any."""
     input:
         rules.sequences.input,
         collect(rules.hash_kmers.output, sample=dna + reads),
         rules.group_units.output,
+        rules.partition_records.output,
     localrule: True

@@ -5,10 +5,12 @@
 It prints the tables of docs/buckets.md. Real genomes and reads are those beside the checkout.
 """
 
+import gzip
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
+from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
@@ -29,10 +31,15 @@ LENGTH = 1000
 ERRORS = (0.0, 0.05, 0.10, 0.15)
 #: Substitutions of a mutated copy, a strain held out of training where there is no real one.
 DIVERGENCE = (0.02, 0.05)
+#: What the smoothing is chosen by are reads of training genomes with up to what the largest error and the
+#: divergence of relatives, about as large, are together.
+TUNE_ERRORS = (0.0, 0.1, 0.2, 0.3)
 #: Reads of a genome at each error: to choose the smoothing by, of training genomes, of what is held out.
-N_TUNE, N_SEEN, N_HELD = 25, 60, 150
-#: Shares of the even distribution in the smoothed one.
-SHARES = (1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
+N_TUNE, N_SEEN, N_HELD = 20, 60, 150
+#: Weights of what was counted, the background being of weight 1.
+WEIGHTS = (3, 1, 0.3, 0.1, 0.03, 0.01, 0.001)
+#: Random bases that tell how often each bucket is met by chance.
+N_NOISE = 1 << 22
 
 FAMILIES = {
     "spaced 1111111111": BucketSettings(1, BITS, "spaced", 1, 1),
@@ -95,9 +102,7 @@ def read_genome(name: str) -> Codes:
     return encode("N".join(str(record.seq) for record in read_genbank(path)))
 
 
-def read_genbank(path) -> list:
-    import gzip
-
+def read_genbank(path: Path) -> list:
     opener = gzip.open if path.name.endswith(".gz") else open
     with opener(path, "rt") as stream:
         return list(SeqIO.parse(stream, "genbank"))
@@ -122,57 +127,113 @@ def draw(genome: Codes, number: int, error: float, rng: np.random.Generator) -> 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Reads, and of each the class that it is from."""
+    """Reads in groups of one size, one after the other, and of each read the class that it is from."""
 
     reads: list[Codes]
     classes: NDArray[np.int64]
+    n_group: int = 1
+
+    def accuracies(self, classes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Percentage of each group that a classification gives its class."""
+        return 100 * (classes == self.classes).reshape(self.n_group, -1).mean(axis=1)
 
 
 class Buckets:
     """The buckets of each of several sequences, by one family."""
 
     def __init__(self, settings: BucketSettings, sequences: Iterable[Codes]) -> None:
-        pieces = [np.full(PAD, BREAK, np.uint8)]
-        for sequence in sequences:
-            pieces += [sequence, np.full(1, BREAK, np.uint8)]
-        encoding, codes = make_encoding(settings), np.concatenate(pieces)
-        starts = PAD + np.cumsum([0, *(len(piece) + 1 for piece in pieces[1:-2:2])])
+        encoding, gap, pad = (
+            make_encoding(settings),
+            np.full(1, BREAK, np.uint8),
+            np.full(PAD, BREAK, np.uint8),
+        )
+        sequences = list(sequences)
+        codes = np.concatenate([pad, *chain.from_iterable((sequence, gap) for sequence in sequences)])
+        lengths = [len(sequence) + 1 for sequence in sequences]
+        starts, marks = PAD + np.cumsum([0, *lengths[:-1]]), np.zeros(len(lengths), np.int64)
         self.n_bucket = encoding.n_bucket
-        self.ids, marks = np.empty(encoding.per_window * len(codes), np.uint32), np.zeros(len(starts), np.int64)
+        self.ids = np.empty(encoding.per_window * len(codes), np.uint32)
         n = encoding.hash(codes, PAD, starts, marks, self.ids)
         self.bounds = np.append(marks, n)
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
 
     def of(self, sequence: int) -> NDArray[np.uint32]:
         return self.ids[self.bounds[sequence] : self.bounds[sequence + 1]]
 
 
-def frequencies(buckets: Buckets, genomes: Sequence[int]) -> NDArray[np.float32]:
-    """How often each bucket occurs in each genome, (n_bucket, n_genome), every column adding up to 1."""
-    table = np.empty((buckets.n_bucket, len(genomes)), np.float32)
-    for column, genome in enumerate(genomes):
-        counts = np.bincount(buckets.of(genome), minlength=buckets.n_bucket)
+def frequencies(buckets: Buckets, sequences: Sequence[int]) -> NDArray[np.float32]:
+    """How often each bucket occurs in each sequence, (n_bucket, n_sequence), columns adding up to 1."""
+    table = np.empty((buckets.n_bucket, len(sequences)), np.float32)
+    for column, sequence in enumerate(sequences):
+        counts = np.bincount(buckets.of(sequence), minlength=buckets.n_bucket)
         table[:, column] = counts / counts.sum()
     return table
 
 
-def log_smoothed(table: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    """Mixed with the even distribution; one share for all, so that a genome's size is of no account."""
-    return np.log((1 - share) * table + np.float32(share / len(table)))
+def make_backgrounds(
+    settings: BucketSettings, table: NDArray[np.float32], seed: int
+) -> dict[str, NDArray[np.float32]]:
+    """What to mix with, the same for every genome, so that the size of one is of no account, (n_bucket, 1)."""
+    even = np.full((len(table), 1), 1 / len(table), np.float32)
+    bases = np.random.default_rng(seed).integers(0, 4, N_NOISE, np.uint8)
+    # As if every other bucket had been met once more, since none is impossible.
+    chance = frequencies(Buckets(settings, [bases]), [0])
+    chance = (N_NOISE * chance + 0.5) / (N_NOISE + 0.5 * len(table))
+    pooled = (chance + table.mean(axis=1, keepdims=True)) / 2
+    return {"even": even, "chance": chance, "chance and pooled": pooled}
 
 
 def classify(logs: NDArray[np.float32], buckets: Buckets) -> NDArray[np.int64]:
     """The likeliest genome of each read, all alike likely before; -1 of one without a k-mer."""
-    chosen = np.full(len(buckets.bounds) - 1, -1)
-    for read in range(len(chosen)):
+    chosen = np.full(len(buckets), -1)
+    for read in range(len(buckets)):
         if len(ids := buckets.of(read)):
             chosen[read] = logs[ids].sum(axis=0).argmax()
     return chosen
 
 
-def choose_share(table: NDArray[np.float32], buckets: Buckets, classes: NDArray[np.int64]) -> float:
-    """The smoothing that gives most reads of training genomes back."""
-    right = [(classify(log_smoothed(table, share), buckets) == classes).mean() for share in SHARES]
-    return SHARES[int(np.argmax(right))]
+class Classifier:
+    """Logarithms of smoothed frequencies, for each background with the weight that training reads choose.
+
+    Parameters
+    ----------
+    table : (n_bucket, n_class) float32
+        Frequencies of buckets in training genomes.
+    backgrounds : dict
+    buckets : Buckets
+        Of the reads of `tune`.
+    tune : Labelled
+        Reads of the training genomes.
+    """
+
+    def __init__(
+        self,
+        table: NDArray[np.float32],
+        backgrounds: dict[str, NDArray[np.float32]],
+        buckets: Buckets,
+        tune: Labelled,
+    ) -> None:
+        self._table, self._backgrounds, self._chosen = table, backgrounds, {}
+        for name in backgrounds:
+            scores = [
+                tune.accuracies(classify(self._logs(name, weight), buckets)).mean() for weight in WEIGHTS
+            ]
+            best = int(np.argmax(scores))
+            self._chosen[name] = scores[best], WEIGHTS[best]
+        self.best = max(self._chosen, key=lambda name: self._chosen[name][0])
+
+    def logs(self, background: str = "") -> NDArray[np.float32]:
+        name = background or self.best
+        return self._logs(name, self._chosen[name][1])
+
+    def smoothing(self) -> str:
+        return f"{self.best} {self._chosen[self.best][1]:g}"
+
+    def _logs(self, background: str, weight: float) -> NDArray[np.float32]:
+        """Relative to the background, whose own logarithm is the same in every class."""
+        return np.log1p(np.float32(weight) * self._table / self._backgrounds[background])
 
 
 # Splits of the genomes, and what is read from them.
@@ -203,46 +264,199 @@ def make_splits() -> list[Split]:
 
 
 def draw_from(
-    split: Split, genomes: Sequence[int], sequences: Sequence[Codes], number: int, rng: np.random.Generator
+    split: Split,
+    genomes: Sequence[int],
+    sequences: Sequence[Codes],
+    number: int,
+    rng: np.random.Generator,
+    errors: Sequence[float] = ERRORS,
 ) -> Labelled:
-    """Reads of genomes at every error: those of the first error come first."""
+    """Reads of genomes, those of one error a group."""
     reads = [
-        read for error in ERRORS for genome in genomes for read in draw(sequences[genome], number, error, rng)
+        read for error in errors for genome in genomes for read in draw(sequences[genome], number, error, rng)
     ]
     classes = np.repeat([split.class_of(genome) for genome in genomes], number)
-    return Labelled(reads, np.tile(classes, len(ERRORS)))
+    return Labelled(reads, np.tile(classes, len(errors)), len(errors))
 
 
 def draw_all(split: Split, genomes: list[Codes], seed: int) -> dict[str, Labelled]:
     """What the smoothing is chosen by, and what is tested."""
     rng = np.random.default_rng(seed)
     drawn = {
-        "tune": draw_from(split, split.train, genomes, N_TUNE, rng),
-        "seen": draw_from(split, split.train, genomes, N_SEEN, rng),
+        "tune": draw_from(split, split.train, genomes, N_TUNE, rng, TUNE_ERRORS),
+        "training genomes": draw_from(split, split.train, genomes, N_SEEN, rng),
     }
-    if split.held:
-        copies = [mutate(genome, rng.uniform(*DIVERGENCE), rng) for genome in genomes]
-        drawn["relatives"] = draw_from(split, split.held, genomes, N_HELD, rng)
-        drawn["copies"] = draw_from(split, split.train, copies, N_SEEN, rng)
-    return drawn
+    if not split.held:
+        return drawn | real_reads()
+    copies = [mutate(genome, rng.uniform(*DIVERGENCE), rng) for genome in genomes]
+    return drawn | {
+        "relatives": draw_from(split, split.held, genomes, N_HELD, rng),
+        "copies": draw_from(split, split.train, copies, N_SEEN, rng),
+    }
 
 
-# Results: accuracies in percent, by family, split and test.
+def real_reads() -> dict[str, Labelled]:
+    """The first reads of every file, whole and in pieces."""
+    found = {}
+    for name, (file, genome) in READS.items():
+        records = islice(read_fastq(DATA / "reads" / file), N_REAL)
+        reads = [encode(sequence) for _, sequence in records if len(sequence) >= SHORTEST]
+        found[name] = reads
+        pieces = [read[at : at + LENGTH] for read in reads for at in range(0, len(read) - LENGTH + 1, LENGTH)]
+        if len(pieces) > len(reads):
+            found[f"{name}, 1 kb pieces"] = pieces[:N_REAL]
+    label = {name: list(GENOMES).index(genome) for name, (_, genome) in READS.items()}
+    return {
+        name: Labelled(reads, np.full(len(reads), label[name.removesuffix(", 1 kb pieces")]))
+        for name, reads in found.items()
+    }
+
+
+# What is measured: percentages of reads by family, split and test, one array for every seed.
 
 Results = dict[tuple[str, str, str], list[NDArray[np.float64]]]
 
 
-def test_family(name: str, split: Split, trained: Buckets, drawn: dict[str, Labelled], seed: int, results: Results) -> NDArray[np.float32]:
-    """Add what one family gets right, and return its logarithms."""
+def measure_family(
+    name: str, split: Split, genomes: list[Codes], drawn: dict[str, Labelled], seed: int, results: Results
+) -> str:
+    """Add what one family gets right, and return the smoothing that it was given."""
     settings = replace(FAMILIES[name], seed=seed)
-    table = frequencies(trained, split.train)
+    table = frequencies(
+        Buckets(settings, [genomes[genome] for genome in split.train]), range(len(split.train))
+    )
     hashed = {test: Buckets(settings, labelled.reads) for test, labelled in drawn.items()}
-    share = choose_share(table, hashed["tune"], drawn["tune"].classes)
-    logs = log_smoothed(table, share)
-    results.setdefault((name, split.name, "share"), []).append(np.array(share))
-    for test in list(drawn)[1:]:
-        right = classify(logs, hashed[test]) == drawn[test].classes
-        results.setdefault((name, split.name, test), []).append(
-            100 * right.reshape(len(ERRORS), -1).mean(axis=1)
+    backgrounds = make_backgrounds(settings, table, seed)
+    classifier = Classifier(table, backgrounds, hashed["tune"], drawn["tune"])
+    runs = {test: (test, "") for test in drawn if test != "tune"}
+    if split.held:
+        runs |= {f"relatives, {background}": ("relatives", background) for background in backgrounds}
+    for run, (test, background) in runs.items():
+        found = drawn[test].accuracies(classify(classifier.logs(background), hashed[test]))
+        results.setdefault((name, split.name, run), []).append(found)
+    return classifier.smoothing()
+
+
+def measure_families() -> tuple[Results, dict[str, set[str]]]:
+    """All families on all splits; the smoothings that were chosen of each."""
+    genomes, results = [read_genome(name) for name in GENOMES], Results()
+    smoothings: dict[str, set[str]] = {name: set() for name in FAMILIES}
+    for seed in SEEDS:
+        for split in make_splits():
+            drawn = draw_all(split, genomes, seed)
+            for name in FAMILIES:
+                smoothings[name].add(measure_family(name, split, genomes, drawn, seed, results))
+    return results, smoothings
+
+
+# Tables.
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table in markdown."""
+    print(f"\n{title}\n")
+    print("| " + " | ".join(columns) + " |")
+    print("|---" * len(columns) + "|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |", flush=True)
+
+
+def show_agreement() -> None:
+    """How often one plane has two k-mers on one side, beside 1 - theta / pi."""
+    k, rows = 31, []
+    for distance in range(9):
+        row = [str(distance)]
+        for symmetric in (False, True):
+            rng, measured, theory = np.random.default_rng(distance), [], []
+            for seed in SEEDS:
+                weights = plane_weights(BucketSettings(k, 3000, "hyperplane", seed, 1, symmetric=symmetric))
+                kmers = rng.integers(0, 4, (60, k))
+                others = substitute(kmers, distance, rng)
+                one, other = (weights[np.arange(k), each].sum(axis=1) > 0 for each in (kmers, others))
+                measured.append((one == other).mean())
+                theta = angles(points(kmers, symmetric), points(others, symmetric))
+                theory.append((1 - theta / np.pi).mean())
+            row += [f"{np.mean(measured):.4f}", f"{np.mean(theory):.4f}"]
+        rows.append(row)
+    columns = ["distance", "planes", "1 - theta/pi", "symmetric planes", "1 - theta/pi"]
+    show(f"Agreement of a bit, k={k}", columns, rows)
+
+
+def show_collisions() -> None:
+    """How often two k-mers share a bucket, one substitution apart and at random."""
+    k, number, rows = 31, 100_000, []
+    for symmetric in (False, True):
+        rng, near, theory, random = np.random.default_rng(0), [], [], []
+        for seed in range(12):
+            settings = BucketSettings(k, BITS, "hyperplane", seed, 1, symmetric=symmetric)
+            kmers = rng.integers(0, 4, (number, k))
+            others, places = kmers.copy(), rng.integers(0, k, number)
+            others[np.arange(number), places] += rng.integers(1, 4, number)
+            others %= 4
+            one, other = buckets_of(settings, kmers), buckets_of(settings, others)
+            near.append((one == other).mean())
+            theta = angles(points(kmers, symmetric), points(others, symmetric))
+            theory.append(((1 - theta / np.pi) ** BITS).mean())
+            times = np.bincount(one).astype(float)
+            random.append((times * (times - 1)).sum() / number / (number - 1))
+        means = [np.mean(values) for values in (near, theory, random)]
+        rows.append(
+            ["symmetric" if symmetric else "both strands", *(f"{mean:.3g}" for mean in means)]
+            + [f"{means[0] / means[1]:.3f}", f"{means[0] / means[2]:.2g}"]
         )
-    return logs
+    columns = ["planes", "one substitution", "theory", "random pairs", "to theory", "enrichment"]
+    show(f"Pairs in one bucket, k={k}, {BITS} bits, 12 seeds", columns, rows)
+
+
+def show_accuracies(results: Results) -> None:
+    """The tests of simulated reads, the mean over the splits that are named."""
+    columns = ["family", *(f"{error:.0%}" for error in ERRORS), "mean"]
+    tests = {
+        "Training genomes, all 16": ("training genomes", ["all"]),
+        "Training genomes, 11 of a split, mean of both": ("training genomes", ["first", "second"]),
+        "Mutated copies (2 to 5 %) of 11 genomes, mean of both splits": ("copies", ["first", "second"]),
+        "Relatives held out, trained on the first of each pair": ("relatives", ["first"]),
+        "Relatives held out, trained on the second of each pair": ("relatives", ["second"]),
+        "Relatives held out, mean of both splits": ("relatives", ["first", "second"]),
+    }
+    for title, (test, splits) in tests.items():
+        rows = []
+        for name in FAMILIES:
+            means = np.mean([results[name, split, test] for split in splits], axis=(0, 1))
+            rows.append([name, *(f"{mean:.1f}" for mean in (*means, means.mean()))])
+        show(title, columns, rows)
+
+
+def show_memory_and_smoothing(results: Results, smoothings: dict[str, set[str]]) -> None:
+    """What a family costs, and what the choice of a smoothing does to relatives at 10 % error."""
+    place, rows = ERRORS.index(0.10), []
+    kinds = ["even", "chance", "chance and pooled"]
+    for name, settings in FAMILIES.items():
+        n_bucket = make_encoding(settings).n_bucket
+        found = [
+            np.array([results[name, split, run] for split in ("first", "second")])[:, :, place]
+            for run in ["relatives", *(f"relatives, {kind}" for kind in kinds)]
+        ]
+        cells = [f"{each.mean():.1f}" for each in found]
+        rows.append(
+            [name, f"{n_bucket:,}", f"{4 * n_bucket / 2**20:.1f}", *cells]
+            + [f"{found[0].mean(axis=0).std(ddof=1):.1f}", "; ".join(sorted(smoothings[name]))]
+        )
+    columns = ["family", "buckets", "MiB", "chosen", *kinds, "s.d. of seeds", "smoothings chosen"]
+    show("Relatives at 10 % error, by background; counters of 4 bytes", columns, rows)
+
+
+def show_real(results: Results) -> None:
+    tests = real_reads()
+    rows = [[name, *(f"{np.mean(results[name, 'all', test]):.1f}" for test in tests)] for name in FAMILIES]
+    columns = ["family", *(f"{test} ({len(labelled.reads)})" for test, labelled in tests.items())]
+    show("Real reads, percentage given to their genome, of 16", columns, rows)
+
+
+if __name__ == "__main__":
+    show_agreement()
+    show_collisions()
+    measured, chosen = measure_families()
+    show_accuracies(measured)
+    show_memory_and_smoothing(measured, chosen)
+    show_real(measured)

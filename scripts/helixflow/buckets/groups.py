@@ -116,8 +116,8 @@ def _choose(sketches: NDArray[np.uint32], min_jaccard: float) -> NDArray[np.int3
     minima = np.empty((len(sketches), _BANDS), np.uint32)
     for begin in range(0, len(sketches), _ROWS):
         matching.band_minima(sketches[begin : begin + _ROWS], minima[begin : begin + _ROWS])
-    values, lists, counts = np.unique(minima, return_inverse=True, return_counts=True)
-    lists = lists.reshape(minima.shape).astype(np.int32)
+    _, numbers, counts = np.unique(minima, return_inverse=True, return_counts=True)
+    lists: NDArray[np.int32] = numbers.reshape(minima.shape).astype(np.int32)
     lists[minima == EMPTY] = -1
     bounds = np.append(0, np.cumsum(np.minimum(counts, _MOST)))
     chosen = np.empty(len(sketches), np.int32)

@@ -1,4 +1,7 @@
-"""The loops over sketches and links between records, compiled by numba; see `kernels` for why they are in one file."""
+"""The loops over sketches and over links of records, compiled by numba.
+
+What holds for `kernels` holds for this file: none calls what another file has, and an array has one type.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def choose(
     sketches : (u, s) uint32
         Ascending rows, in the order in which units are taken.
     lists : (u, b) int32
-        The list of each band of each unit, that of all units whose minimum it shares; -1 where a band is empty.
+        For each band of each unit, the list of all units with its minimum; -1 where a band is empty.
     bounds : (l + 1,) int64
         Where each list begins, and where the last one ends.
     most : int
@@ -74,11 +77,10 @@ def choose(
         found[:n_found].sort()
         for holder in found[:n_found]:
             # A quarter of what is expected of a pair that just passes: it is missed less than once in 1,000.
-            enough = 4 * shared[holder] >= min_jaccard * n_open
+            likely = 4 * shared[holder] >= min_jaccard * n_open
             shared[holder] = 0
-            if enough and chosen[unit] == unit:
-                if _similarity(sketches[unit], sketches[holder]) >= min_jaccard:
-                    chosen[unit] = holder
+            if likely and chosen[unit] == unit and _similarity(sketches, unit, holder) >= min_jaccard:
+                chosen[unit] = holder
         if chosen[unit] == unit:
             for number in lists[unit]:
                 if number >= 0 and filled[number] < most:
@@ -87,8 +89,9 @@ def choose(
 
 
 @part
-def _similarity(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> float:
+def _similarity(sketches: NDArray[np.uint32], one: int, other: int) -> float:
     """Estimate the Jaccard index of two sets as `sketches.jaccard` does."""
+    a, b = sketches[one], sketches[other]
     i = j = n = both = 0
     while n < a.size and (a[i] != _EMPTY or b[j] != _EMPTY):
         x, y = a[i], b[j]

@@ -1,0 +1,206 @@
+"""Records of reads and metagenomes in partitions of equal cost, those that look alike together."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helixflow.buckets.families import Encoding, make_encoding
+from helixflow.buckets.settings import BucketSettings
+from helixflow.files import whole_file
+from helixflow.members import Member, read_members
+from helixflow.sequences.formats.bgzf import BgzfWriter
+
+log = logging.getLogger(__name__)
+
+#: Bases of the k-mers that link records. At 10 % error, 84 % of the pairs of reads that overlap by 500 bases
+#: came together with 25, 59 % with 21, of which more are shared by chance.
+_K = 25
+#: Hashes kept of a record, 8 bytes each.
+_SIZE = 400
+#: Records that share a hash are not linked by it when they are more than this,
+_POPULAR = 40
+#: and more than so many times those that share the median hash: it is of a repeat or an adapter.
+_TIMES = 4
+#: A record of more than this share of a partition is placed by its size: those that are placed by likeness
+#: add half of theirs at most to each end of a partition, so that none is 5 % above the mean.
+_LARGE = 0.04
+#: Hashes are sorted by so many slices, which takes less memory than sorting all of them at a time.
+_SLICES = 16
+#: Codes of letters as `kernels` has them; other letters stay, which are above all codes.
+_CODES = bytes.maketrans(b"ACGTUacgtu", b"\0\1\2\3\3\0\1\2\3\3")
+
+StrPath = str | os.PathLike[str]
+
+
+def partition_records(rows: Iterable[StrPath], outputs: Sequence[StrPath]) -> None:
+    """Write the records of rows of reads and metagenomes into partitions of equal numbers of letters.
+
+    The records are read twice, one at a time; of each, a sketch of at most 3.2 kB stays in memory.
+
+    Parameters
+    ----------
+    rows : iterable of path
+        ``results/sequences/{sample}.json``, in any order.
+    outputs : sequence of path
+        A FASTA file for each partition, bgzip; records are called ``sample/record``.
+
+    Raises
+    ------
+    SourceError
+        When a file is not there that a row names.
+    """
+    members = sorted((member for row in rows for member in read_members(row)), key=lambda each: each.name)
+    letters, hashes, bounds = _sketch_records(members)
+    order = order_records(hashes, bounds)
+    partitions = share_out(letters, order, len(outputs))
+    loads = np.bincount(partitions, letters, len(outputs))
+    log.info("%d records, %d letters, the largest partition has %d", len(letters), letters.sum(), loads.max())
+    _write(members, partitions, outputs)
+
+
+def _records(members: Iterable[Member]) -> Iterator[tuple[str, bytes]]:
+    for member in members:
+        for name, sequence in member.records():
+            yield f"{member.name}/{name}", sequence.encode()
+
+
+def _write(members: Iterable[Member], partitions: NDArray[np.int32], outputs: Sequence[StrPath]) -> None:
+    with ExitStack() as files:
+        writers = []
+        for output in outputs:
+            stream = files.enter_context(files.enter_context(whole_file(output)).open("wb"))
+            writers.append(files.enter_context(BgzfWriter(stream)))
+        for (name, sequence), partition in zip(_records(members), partitions, strict=True):
+            writers[partition].write(b">%b\n%b\n" % (name.encode(), sequence))
+
+
+def _sketch_records(
+    members: Iterable[Member],
+) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]:
+    """Return letters (n,) of records, the smallest hashes of all, and where (n + 1,) those of each begin."""
+    encodings = [make_encoding(BucketSettings(_K, 32, "hash", seed, _SIZE)) for seed in (1, 2)]
+    letters: list[int] = []
+    bounds = [0]
+    hashes = bytearray()
+    for _, sequence in _records(members):
+        letters.append(len(sequence))
+        hashes += sketch_record(sequence, encodings).tobytes()
+        bounds.append(len(hashes) // 8)
+    return np.array(letters, np.int64), np.frombuffer(hashes, np.uint64), np.array(bounds, np.int64)
+
+
+def sketch_record(sequence: bytes, encodings: Sequence[Encoding]) -> NDArray[np.uint64]:
+    """Return the smallest distinct hashes of the k-mers of a record, ascending, 400 at most.
+
+    Two hashes of 32 bits make one, since two of 10^8 k-mers often have one of 32 bits in common.
+    """
+    from helixflow.buckets.kernels import BREAK, PAD
+
+    codes = np.full(PAD + len(sequence), BREAK, np.uint8)
+    codes[PAD:] = np.minimum(np.frombuffer(sequence.translate(_CODES), np.uint8), BREAK)
+    none, parts = np.zeros(0, np.int64), []
+    for encoding in encodings:
+        ids = np.empty(len(codes), np.uint32)
+        parts.append(ids[: encoding.hash(codes, PAD, none, none, ids)].astype(np.uint64))
+    smallest: NDArray[np.uint64] = np.unique(parts[0] << np.uint64(32) | parts[1])[:_SIZE]
+    return smallest
+
+
+def order_records(hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Order records so that those that share k-mers are near each other.
+
+    Parameters
+    ----------
+    hashes : (h,) uint64
+        Of all records, one after the other.
+    bounds : (n + 1,) int64
+        Where in `hashes` those of each record begin, and where they end.
+
+    Returns
+    -------
+    (n,) int32
+        Numbers of records.
+    """
+    from helixflow.buckets.matching import walk
+
+    n = len(bounds) - 1
+    links = [np.zeros(0, np.int64)]
+    for slice_ in range(_SLICES):
+        chosen = np.flatnonzero(hashes % np.uint64(_SLICES) == slice_)
+        one, other = _link(hashes[chosen], np.searchsorted(bounds, chosen, "right") - 1)
+        links.append(np.unique(np.concatenate([one * n + other, other * n + one])))
+    pairs = np.unique(np.concatenate(links))
+    nodes, neighbours = pairs // max(n, 1), pairs % max(n, 1)
+    degrees = np.bincount(nodes, minlength=n)
+    nearest = np.lexsort((neighbours, degrees[neighbours], nodes))
+    order = np.empty(n, np.int32)
+    walk(np.append(0, np.cumsum(degrees)), neighbours[nearest].astype(np.int32), order)
+    return order
+
+
+def _link(
+    hashes: NDArray[np.uint64], owners: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return pairs of records that share a hash, of all that do only those that follow one another."""
+    by_hash = np.argsort(hashes, kind="stable")
+    hashes, owners = hashes[by_hash], owners[by_hash]
+    begins = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)])
+    sharing = np.diff(np.append(begins, len(hashes)))
+    sharing = np.repeat(sharing, sharing)
+    shared = sharing[sharing > 1]
+    most = max(_POPULAR, _TIMES * int(np.median(shared))) if len(shared) else _POPULAR
+    linked = (hashes[1:] == hashes[:-1]) & (sharing[1:] <= most)
+    return owners[:-1][linked], owners[1:][linked]
+
+
+def share_out(letters: NDArray[np.int64], order: NDArray[np.int32], n: int) -> NDArray[np.int32]:
+    """Share out records, those that are near each other in an order together, by numbers of letters.
+
+    Large ones are placed first, each where least is (longest processing time first; Graham 1969); the
+    others, in their order, fill what is left of one partition after the other.
+
+    Parameters
+    ----------
+    letters : (m,) int64
+    order : (m,) int32
+    n : int
+        Partitions.
+
+    Returns
+    -------
+    (m,) int32
+        The partition of each record.
+    """
+    large = letters > _LARGE * letters.sum() / n
+    partitions = np.zeros(len(letters), np.int32)
+    largest_first = np.flatnonzero(large)[np.argsort(-letters[large], kind="stable")]
+    partitions[largest_first], loads = _place_large(letters[largest_first], n)
+    small = order[~large[order]]
+    cuts = np.cumsum(_room(loads, letters[small].sum()))
+    middles = np.cumsum(letters[small]) - letters[small] / 2
+    partitions[small] = np.minimum(np.searchsorted(cuts, middles, "right"), n - 1)
+    return partitions
+
+
+def _place_large(letters: NDArray[np.int64], n: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Place records, longest first, each where least is; return the partitions, and the letters of each."""
+    places, loads = np.zeros(len(letters), np.int32), np.zeros(n, np.int64)
+    for record, letter in enumerate(letters):
+        places[record] = loads.argmin()
+        loads[places[record]] += letter
+    return places, loads
+
+
+def _room(loads: NDArray[np.int64], letters: int) -> NDArray[np.float64]:
+    """Return how many of so many letters go to each partition, so that the least loaded become level."""
+    ascending = np.sort(loads)
+    levels = (letters + np.cumsum(ascending)) / np.arange(1, len(loads) + 1)
+    level = levels[np.flatnonzero(levels >= ascending)[-1]]
+    room: NDArray[np.float64] = np.maximum(level - loads, 0.0)
+    return room
