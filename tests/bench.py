@@ -21,6 +21,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np
 
 from bench_buckets import bench_buckets
+from bench_groups import bench_groups
 from bench_sequences import bench_sequences
 from conftest import ROOT
 from measuring import cost, show
@@ -190,6 +191,6 @@ if __name__ == "__main__":
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, one thread each"
     )
-    for bench in (bench_sequences, bench_buckets, bench_embeddings, bench_coanalysis):
+    for bench in (bench_sequences, bench_buckets, bench_groups, bench_embeddings, bench_coanalysis):
         with tempfile.TemporaryDirectory() as scratch:
             bench(Path(scratch))

@@ -4,15 +4,12 @@ from dataclasses import fields, replace
 
 import h5py
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from conftest import DEMO, ROOT
 from helixflow.buckets import (
     EMPTY,
     BucketSettings,
-    group_files,
-    group_units,
     hash_members,
     jaccard,
     merge_files,
@@ -22,10 +19,6 @@ from helixflow.config import read_schema
 from helixflow.errors import MismatchError
 from helixflow.members import Member
 from kmers import plain_buckets, plain_sketch, random_sequence, spectrum_of
-
-
-def read_table(path) -> dict[str, list]:
-    return pq.read_table(path).to_pydict()
 
 
 def test_sketch_estimates_the_jaccard_index():
@@ -90,55 +83,6 @@ def test_units_are_genomes_or_the_records_of_a_metagenome(tmp_path):
         assert h5["/unit/residues"][:].tolist() == [70_504]
         union = np.union1d(records[0], records[1])[:256]
         assert np.array_equal(h5["/unit/sketch"][0], union)
-
-
-def test_empty_input_gives_a_valid_empty_table(tmp_path):
-    group_files([], tmp_path / "groups.parquet", 0.5)
-    assert read_table(tmp_path / "groups.parquet") == {
-        "unit": [], "group": [], "representative": [], "partition": [], "residues": [],
-    }  # fmt: skip
-
-
-def mutate(sequence: str, share: float, seed: int) -> str:
-    rng = np.random.default_rng(seed)
-    letters = np.array(list(sequence))
-    where = rng.random(len(letters)) < share
-    letters[where] = rng.choice(list("ACGT"), where.sum())
-    return "".join(letters)
-
-
-def test_groups_hold_strains_and_keep_genomes_apart(tmp_path):
-    """Mutated copies join the genome they come from, the longest is the representative, order is nothing."""
-    hiv1 = "".join((DEMO / "NC_001802.fna").read_text().splitlines()[1:])
-    plasmid = "".join((DEMO / "NC_005816.fna").read_text().splitlines()[1:])
-    genomes = {
-        "hiv1": hiv1, "strain_a": mutate(hiv1, 0.005, 1)[:-9], "strain_b": mutate(hiv1, 0.01, 2)[:-99],
-        "plasmid": plasmid, "plasmid_short": plasmid[: len(plasmid) * 4 // 5],
-    }  # fmt: skip
-    files = [hash_text(tmp_path, name, f">x\n{genome}\n") for name, genome in genomes.items()]
-    group_files(files, tmp_path / "forward.parquet", 0.5)
-    group_files(files[::-1], tmp_path / "backward.parquet", 0.5)
-    table = read_table(tmp_path / "forward.parquet")
-    assert table == read_table(tmp_path / "backward.parquet")
-    chosen = dict(zip(table["unit"], table["representative"], strict=True))
-    assert chosen == {
-        **dict.fromkeys(("hiv1", "strain_a", "strain_b"), "hiv1"),
-        **dict.fromkeys(("plasmid", "plasmid_short"), "plasmid"),
-    }
-    groups = dict(zip(table["representative"], table["group"], strict=True))
-    assert sorted(groups.values()) == [0, 1]
-
-
-def test_a_shorter_unit_that_is_added_moves_nobody():
-    rng = np.random.default_rng(9)
-    sets = [rng.choice(5_000, 3_000, replace=False) for _ in range(12)]
-    sketches = [sketch(ids, 128) for ids in sets]
-    names = [f"u{number:02d}" for number in range(12)]
-    sizes = [1_000 + number for number in range(12)]
-    before = group_units(names[1:], sizes[1:], sketches[1:], 0.4)
-    after = group_units(names, sizes, sketches, 0.4)
-    assert after[1:] == before
-    assert len(set(after)) < len(after), "some of these sets must be similar for the test to say anything"
 
 
 def default_settings() -> BucketSettings:

@@ -34,7 +34,7 @@ def group_files(
 ) -> None:
     """Write the groups of similar units over several files of buckets.
 
-    Sketches lie in a temporary file meanwhile, so that memory holds 1 kB a unit, whatever their size.
+    Sketches lie in a temporary file meanwhile, so that memory holds 3 kB a unit, whatever their size.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def group_files(
         "unit": [unit for unit, _, _ in rows],
         "group": [groups[representative] for _, representative, _ in rows],
         "representative": [representative for _, representative, _ in rows],
-        # Partitions are of records of reads too, and hold records of one unit that this table has no row for.
+        # Partitions hold records, of reads too, that have no row here; a genome of many is in none.
         "partition": [None for _ in rows],
         "residues": [count for _, _, count in rows],
     }
@@ -116,13 +116,24 @@ def _choose(sketches: NDArray[np.uint32], min_jaccard: float) -> NDArray[np.int3
     minima = np.empty((len(sketches), _BANDS), np.uint32)
     for begin in range(0, len(sketches), _ROWS):
         matching.band_minima(sketches[begin : begin + _ROWS], minima[begin : begin + _ROWS])
-    _, numbers, counts = np.unique(minima, return_inverse=True, return_counts=True)
-    lists: NDArray[np.int32] = numbers.reshape(minima.shape).astype(np.int32)
-    lists[minima == EMPTY] = -1
-    bounds = np.append(0, np.cumsum(np.minimum(counts, _MOST)))
+    lists, bounds = _make_lists(minima)
     chosen = np.empty(len(sketches), np.int32)
-    matching.choose(sketches, lists, bounds, _MOST, min_jaccard, chosen)
+    matching.choose(sketches, lists, bounds, _MOST, float(min_jaccard), chosen)
     return chosen
+
+
+def _make_lists(minima: NDArray[np.uint32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Number the minima of each band; return the numbers (u, b) and where (l + 1,) their lists begin."""
+    lists = np.empty(minima.shape, np.int32)
+    sizes = [np.zeros(1, np.int64)]
+    n_list = 0
+    for band in range(minima.shape[1]):
+        _, numbers, counts = np.unique(minima[:, band], return_inverse=True, return_counts=True)
+        lists[:, band] = numbers + n_list
+        sizes.append(np.minimum(counts, _MOST))
+        n_list += len(counts)
+    lists[minima == EMPTY] = -1
+    return lists, np.cumsum(np.concatenate(sizes))
 
 
 def _read_names(files: Iterable[str | os.PathLike[str]]) -> tuple[list[str], list[int]]:
