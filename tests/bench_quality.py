@@ -38,6 +38,8 @@ TUNE_ERRORS = (0.0, 0.1, 0.2, 0.3)
 N_TUNE, N_SEEN, N_HELD = 20, 60, 150
 #: Weights of what was counted, the background being of weight 1.
 WEIGHTS = (3, 1, 0.3, 0.1, 0.03, 0.01, 0.001)
+#: A smoothing that is the same for every family.
+FIXED = "even, weight 1"
 #: Random bases that tell how often each bucket is met by chance.
 N_NOISE = 1 << 22
 
@@ -142,12 +144,8 @@ class Buckets:
     """The buckets of each of several sequences, by one family."""
 
     def __init__(self, settings: BucketSettings, sequences: Iterable[Codes]) -> None:
-        encoding, gap, pad = (
-            make_encoding(settings),
-            np.full(1, BREAK, np.uint8),
-            np.full(PAD, BREAK, np.uint8),
-        )
-        sequences = list(sequences)
+        encoding, sequences = make_encoding(settings), list(sequences)
+        pad, gap = (np.full(number, BREAK, np.uint8) for number in (PAD, 1))
         codes = np.concatenate([pad, *chain.from_iterable((sequence, gap) for sequence in sequences)])
         lengths = [len(sequence) + 1 for sequence in sequences]
         starts, marks = PAD + np.cumsum([0, *lengths[:-1]]), np.zeros(len(lengths), np.int64)
@@ -175,7 +173,7 @@ def frequencies(buckets: Buckets, sequences: Sequence[int]) -> NDArray[np.float3
 def make_backgrounds(
     settings: BucketSettings, table: NDArray[np.float32], seed: int
 ) -> dict[str, NDArray[np.float32]]:
-    """What to mix with, the same for every genome, so that the size of one is of no account, (n_bucket, 1)."""
+    """What to mix with, (n_bucket, 1): the same for every genome, so that the size of none is of account."""
     even = np.full((len(table), 1), 1 / len(table), np.float32)
     bases = np.random.default_rng(seed).integers(0, 4, N_NOISE, np.uint8)
     # As if every other bucket had been met once more, since none is impossible.
@@ -206,6 +204,8 @@ class Classifier:
         Of the reads of `tune`.
     tune : Labelled
         Reads of the training genomes.
+    weights : sequence of float
+        Which there are to choose from.
     """
 
     def __init__(
@@ -214,19 +214,20 @@ class Classifier:
         backgrounds: dict[str, NDArray[np.float32]],
         buckets: Buckets,
         tune: Labelled,
+        weights: Sequence[float] = WEIGHTS,
     ) -> None:
         self._table, self._backgrounds, self._chosen = table, backgrounds, {}
         for name in backgrounds:
-            scores = [
-                tune.accuracies(classify(self._logs(name, weight), buckets)).mean() for weight in WEIGHTS
-            ]
+            found = [classify(self._logs(name, weight), buckets) for weight in weights]
+            scores = [tune.accuracies(classes).mean() for classes in found]
             best = int(np.argmax(scores))
-            self._chosen[name] = scores[best], WEIGHTS[best]
+            self._chosen[name] = scores[best], weights[best]
         self.best = max(self._chosen, key=lambda name: self._chosen[name][0])
 
-    def logs(self, background: str = "") -> NDArray[np.float32]:
+    def logs(self, background: str = "", weight: float = 0) -> NDArray[np.float32]:
+        """By the background and the weight that are given, or else the best."""
         name = background or self.best
-        return self._logs(name, self._chosen[name][1])
+        return self._logs(name, weight or self._chosen[name][1])
 
     def smoothing(self) -> str:
         return f"{self.best} {self._chosen[self.best][1]:g}"
@@ -299,17 +300,14 @@ def real_reads() -> dict[str, Labelled]:
     """The first reads of every file, whole and in pieces."""
     found = {}
     for name, (file, genome) in READS.items():
+        label = list(GENOMES).index(genome)
         records = islice(read_fastq(DATA / "reads" / file), N_REAL)
         reads = [encode(sequence) for _, sequence in records if len(sequence) >= SHORTEST]
-        found[name] = reads
         pieces = [read[at : at + LENGTH] for read in reads for at in range(0, len(read) - LENGTH + 1, LENGTH)]
+        found[name] = Labelled(reads, np.full(len(reads), label))
         if len(pieces) > len(reads):
-            found[f"{name}, 1 kb pieces"] = pieces[:N_REAL]
-    label = {name: list(GENOMES).index(genome) for name, (_, genome) in READS.items()}
-    return {
-        name: Labelled(reads, np.full(len(reads), label[name.removesuffix(", 1 kb pieces")]))
-        for name, reads in found.items()
-    }
+            found[f"{name}, 1 kb pieces"] = Labelled(pieces[:N_REAL], np.full(len(pieces[:N_REAL]), label))
+    return found
 
 
 # What is measured: percentages of reads by family, split and test, one array for every seed.
@@ -328,11 +326,12 @@ def measure_family(
     hashed = {test: Buckets(settings, labelled.reads) for test, labelled in drawn.items()}
     backgrounds = make_backgrounds(settings, table, seed)
     classifier = Classifier(table, backgrounds, hashed["tune"], drawn["tune"])
-    runs = {test: (test, "") for test in drawn if test != "tune"}
+    runs: dict[str, tuple[str, str, float]] = {test: (test, "", 0) for test in drawn if test != "tune"}
     if split.held:
-        runs |= {f"relatives, {background}": ("relatives", background) for background in backgrounds}
-    for run, (test, background) in runs.items():
-        found = drawn[test].accuracies(classify(classifier.logs(background), hashed[test]))
+        runs |= {f"relatives, {background}": ("relatives", background, 0) for background in backgrounds}
+        runs |= {f"{test}, {FIXED}": (test, "even", 1) for test in ("relatives", "training genomes")}
+    for run, (test, background, weight) in runs.items():
+        found = drawn[test].accuracies(classify(classifier.logs(background, weight), hashed[test]))
         results.setdefault((name, split.name, run), []).append(found)
     return classifier.smoothing()
 
@@ -400,10 +399,12 @@ def show_collisions() -> None:
             times = np.bincount(one).astype(float)
             random.append((times * (times - 1)).sum() / number / (number - 1))
         means = [np.mean(values) for values in (near, theory, random)]
-        rows.append(
-            ["symmetric" if symmetric else "both strands", *(f"{mean:.3g}" for mean in means)]
-            + [f"{means[0] / means[1]:.3f}", f"{means[0] / means[2]:.2g}"]
-        )
+        cells = [
+            *(f"{mean:.3g}" for mean in means),
+            f"{means[0] / means[1]:.3f}",
+            f"{means[0] / means[2]:.2g}",
+        ]
+        rows.append(["symmetric" if symmetric else "both strands", *cells])
     columns = ["planes", "one substitution", "theory", "random pairs", "to theory", "enrichment"]
     show(f"Pairs in one bucket, k={k}, {BITS} bits, 12 seeds", columns, rows)
 
@@ -430,20 +431,32 @@ def show_accuracies(results: Results) -> None:
 def show_memory_and_smoothing(results: Results, smoothings: dict[str, set[str]]) -> None:
     """What a family costs, and what the choice of a smoothing does to relatives at 10 % error."""
     place, rows = ERRORS.index(0.10), []
-    kinds = ["even", "chance", "chance and pooled"]
+    kinds = ["even", "chance", "chance and pooled", FIXED]
+    runs = ["relatives", *(f"relatives, {kind}" for kind in kinds), f"training genomes, {FIXED}"]
     for name, settings in FAMILIES.items():
         n_bucket = make_encoding(settings).n_bucket
         found = [
             np.array([results[name, split, run] for split in ("first", "second")])[:, :, place]
-            for run in ["relatives", *(f"relatives, {kind}" for kind in kinds)]
+            for run in runs
         ]
-        cells = [f"{each.mean():.1f}" for each in found]
-        rows.append(
-            [name, f"{n_bucket:,}", f"{4 * n_bucket / 2**20:.1f}", *cells]
-            + [f"{found[0].mean(axis=0).std(ddof=1):.1f}", "; ".join(sorted(smoothings[name]))]
-        )
-    columns = ["family", "buckets", "MiB", "chosen", *kinds, "s.d. of seeds", "smoothings chosen"]
-    show("Relatives at 10 % error, by background; counters of 4 bytes", columns, rows)
+        cells = [*(f"{each.mean():.1f}" for each in found), f"{found[0].mean(axis=0).std(ddof=1):.1f}"]
+        smoothing = "; ".join(sorted(smoothings[name]))
+        rows.append([name, f"{n_bucket:,}", f"{4 * n_bucket / 2**20:.1f}", *cells, smoothing])
+    columns = [
+        "family",
+        "buckets",
+        "MiB",
+        "chosen",
+        *kinds,
+        "training genomes",
+        "s.d. of seeds",
+        "smoothings",
+    ]
+    show(
+        "Relatives at 10 % error by smoothing, training genomes by the last; counters of 4 bytes",
+        columns,
+        rows,
+    )
 
 
 def show_real(results: Results) -> None:
