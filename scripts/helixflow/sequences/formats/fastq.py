@@ -148,13 +148,13 @@ def _read_one(lines: list[bytes], at: int) -> tuple[bytes, bytes, bytes, int] | 
         return None
     letters, first = b"".join(lines[at + 1 : mark]), mark + 1
     # A read without letters has a line of qualities too, an empty one.
-    quality, end = b"".join(lines[first : first + 1]), first + 1
-    while len(quality) < len(letters) and end < len(lines):
-        quality += lines[end]
+    end, found = first, -1
+    while found < len(letters) and end < len(lines):
+        found = max(found, 0) + len(lines[end])
         end += 1
-    if len(quality) < len(letters) or end > len(lines):
+    if found < len(letters):
         return None
-    return letters, quality, lines[mark], end
+    return letters, b"".join(lines[first:end]), lines[mark], end
 
 
 def read_name(header: bytes) -> bytes:
