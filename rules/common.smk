@@ -12,7 +12,7 @@ from pathlib import Path
 from helixflow.config import complete_config, read_schema
 from helixflow.embeddings import check_settings
 from helixflow.errors import mendable, one_line
-from helixflow.samples import DNA_KINDS, find_sheet, read_manifest, read_sheet
+from helixflow.samples import DNA_KINDS, check_partitions, find_sheet, read_manifest, read_sheet
 from helixflow.sequences.lock import check_lock
 from helixflow.trajectories.settings import check_lengths
 
@@ -22,6 +22,7 @@ with one_line():
     check_lengths(config["trajectories"])
     sheet = find_sheet(config["samples"], ["", workflow.basedir])
     samples = read_sheet(sheet)
+    check_partitions(config["buckets"]["partitions"], samples.values())
     if workflow.is_main_process:
         print(f"Sample sheet: {sheet.absolute()}, {len(samples)} rows", file=sys.stderr)
         records = [Path("results/sequences", f"{name}.json") for name in samples]

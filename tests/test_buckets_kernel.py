@@ -334,6 +334,11 @@ def test_sampled_planes_go_through_kmers():
         ({"family": "lshvec", "planes": "no.npz"}, r"no\.npz cannot be read"),
         ({"family": "lshvec", "planes": "{folder}/bad.npz"}, "cannot be read"),
         ({"family": "lshvec", "planes": "{folder}/short.npz"}, r"expected \(m, 31\)"),
+        ({"family": "lshvec", "planes": "{folder}/cut.npz"}, "cannot be read"),
+        ({"family": "lshvec", "planes": "{folder}/array.npy"}, "cannot be read"),
+        ({"family": "lshvec", "planes": "{folder}/none.npz"}, r"expected \(m, 31\)"),
+        ({"family": "lshvec", "planes": "{folder}/huge.npz"}, "far too large or small"),
+        ({"family": "spaced", "patterns": ["1"] * 9}, "has 9, expected at most 8"),
         ({"symmetric": True, "k": 1}, "expected k of 2"),
         ({"sketch_family": "hyperplane"}, "32 bits of family hyperplane, expected at most 26"),
     ],
@@ -341,6 +346,10 @@ def test_sampled_planes_go_through_kmers():
 def test_what_cannot_be_made_is_refused(tmp_path, change, message):
     np.savez(tmp_path / "bad.npz", normals=np.array([{}]), offsets=np.zeros(1))
     np.savez(tmp_path / "short.npz", normals=np.zeros((4, 9)), offsets=np.zeros(4))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "short.npz").read_bytes()[:200])
+    np.save(tmp_path / "array.npy", np.zeros((4, 31)))
+    np.savez(tmp_path / "none.npz", normals=np.zeros((0, 31)), offsets=np.zeros(0))
+    np.savez(tmp_path / "huge.npz", normals=np.full((4, 31), 1e308), offsets=np.zeros(4))
     if "planes" in change:
         change["planes"] = change["planes"].format(folder=tmp_path)
     chosen = replace(BucketSettings(31, 20, "hyperplane", 1, 64), **change)

@@ -264,6 +264,11 @@ def check_section(name, section):
     [
         ("buckets={kk: 3}", "", "ConfigError: config: unknown key 'buckets/kk'"),
         ("buckets={k: 1000}", "", "ConfigError: config: 'buckets/k' is 1000, expected at most 63"),
+        (
+            "buckets={partitions: 2}",
+            "",
+            "'buckets/partitions' is 2, but the sheet has neither reads nor",
+        ),
         ("samples=none.tsv", "", "SheetError: config: samples names no file 'none.tsv'"),
         ("", "../x\tgenome\tx.fna", "line 2: sample '../x' is not a safe name"),
         ("", "a b;rm\tgenome\tx.fna", "line 2: sample 'a b;rm' is not a safe name"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from helixflow.accessions import DNA_KINDS, SCHEMES, URL_SCHEMES, find_database, is_accession, is_remote
-from helixflow.errors import SheetError, SourceError
+from helixflow.errors import ConfigError, SheetError, SourceError
 
 COLUMNS = ("sample", "kind", "source", "checksum", "taxon", "genetic_code", "chain")
 MANIFEST_COLUMNS = ("sample", "kind", "source", "checksum", "taxon")
@@ -85,6 +85,20 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Sample]:
     if len(kinds) > 1:
         raise SheetError(f"{path}: has rows of kinds {', '.join(kinds)} (expected one kind)")
     return members
+
+
+def check_partitions(partitions: int, samples: Iterable[Sample]) -> None:
+    """Refuse partitions of records where no row has any to share out.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if partitions and not any(sample.contents in ("reads", "metagenome") for sample in samples):
+        raise ConfigError(
+            f"config: 'buckets/partitions' is {partitions}, but the sheet has neither reads nor metagenomes "
+            "(expected 0)"
+        )
 
 
 def find_sheet(name: str, folders: Iterable[str | os.PathLike[str]]) -> Path:

@@ -30,6 +30,8 @@ from helixflow.errors import ConfigError
 
 #: Planes there may be: the counters of 2^26 buckets take 256 MiB.
 _MOST_BITS = 26
+#: Patterns there may be, a table of up to 2^26 buckets each.
+_MOST_PATTERNS = 8
 #: Bases of a chunk of a table of lanes of 8 bits, and of 64.
 _CHUNK, _WIDE_CHUNK = 5, 3
 
@@ -111,7 +113,8 @@ def _make_hyperplane(settings: BucketSettings) -> Encoding:
 def _check_planes(settings: BucketSettings) -> None:
     if settings.bits > _MOST_BITS:
         raise ConfigError(
-            f"buckets: {settings.bits} bits of family {settings.family}, expected at most {_MOST_BITS}"
+            f"buckets: {settings.bits} bits of family {settings.family}, expected at most {_MOST_BITS} "
+            "(buckets/bits, or buckets/sketch_bits where it is buckets/sketch_family)"
         )
 
 
@@ -152,6 +155,8 @@ def _make_spaced(settings: BucketSettings) -> Encoding:
     patterns = [Pattern(text) for text in settings.patterns]
     if not patterns:
         raise ConfigError("buckets/patterns: is empty, expected at least one pattern such as '1111111111'")
+    if len(patterns) > _MOST_PATTERNS:
+        raise ConfigError(f"buckets/patterns: has {len(patterns)}, expected at most {_MOST_PATTERNS}")
     sizes = [len(pattern.bitmap) for pattern in patterns]
     pieces = [piece for pattern in patterns for piece in pattern.pieces]
     bitmap = np.concatenate([pattern.bitmap for pattern in patterns])

@@ -16,7 +16,7 @@ from helixflow.buckets.sketches import EMPTY, SATURATED, fullness
 from helixflow.buckets.spectra import Pass, Spectrum
 from helixflow.buckets.units import Units, merge_units
 from helixflow.errors import MismatchError
-from helixflow.files import whole_file
+from helixflow.files import remove_leftovers, whole_file
 from helixflow.members import Member
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def hash_members(
     """
     import h5py
 
+    remove_leftovers(output)
     all_kmers = Pass(members, settings, threads)
     units, saturated = 0, 0
     with whole_file(output) as path, h5py.File(path, "w") as h5:

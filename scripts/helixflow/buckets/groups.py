@@ -71,7 +71,7 @@ def group_units(
 
     Units are taken longest first, then by name. Each joins the first representative, thus the longest,
     whose estimated Jaccard index with it is at least `min_jaccard`, and is a representative itself where
-    there is none. The order of the arguments does not matter, and a unit that is added and is not longer
+    there is none. The order of the arguments does not matter, and a unit that is added and is shorter
     than the representatives leaves every other unit where it was.
 
     Parameters

@@ -23,12 +23,19 @@ def find_cache() -> Path | None:
     """
     if os.environ.get("NUMBA_CACHE_DIR"):
         return Path(os.environ["NUMBA_CACHE_DIR"])
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    for folder in (Path(__file__).parent / "__pycache__", Path(user) / "helixflow"):
+    for folder in (Path(__file__).parent / "__pycache__", *_user_cache()):
         own = folder / f"numba-{binding.get_host_cpu_name()}"
         if _can_write(own):
             return own
     return None
+
+
+def _user_cache() -> list[Path]:
+    """Return the folder below the user's cache folder; none where the user has no home."""
+    try:
+        return [Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "helixflow"]
+    except RuntimeError:
+        return []
 
 
 def _can_write(folder: Path) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ LANES = 32
 _LARGEST = 127
 #: What a float of LSHVec's planes, 1 at most, is multiplied by to become an integer.
 _FIXED = 2.0**40
+#: Between this and its inverse lie the largest numbers of the planes of a file.
+_EXTREME = 1e100
 
 
 def plane_weights(settings: BucketSettings) -> NDArray[np.int64]:
@@ -88,17 +92,21 @@ def read_planes(path: str, k: int) -> tuple[NDArray[np.complex128], NDArray[np.c
     try:
         with np.load(path, allow_pickle=False) as file:
             normals, offsets = (np.asarray(file[name], complex) for name in ("normals", "offsets"))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise ConfigError(
             f"buckets/planes: {path} cannot be read as an .npz with the arrays normals and offsets ({error})"
         ) from None
-    if normals.ndim != 2 or normals.shape[1] != k or offsets.shape != normals.shape[:1]:
+    if normals.ndim != 2 or normals.shape[1] != k or offsets.shape != normals.shape[:1] or not len(normals):
         raise ConfigError(
             f"buckets/planes: {path} has normals {normals.shape} and offsets {offsets.shape}, expected "
             f"(m, {k}) and (m,) for buckets/k = {k}"
         )
-    if not (np.isfinite(normals).all() and np.isfinite(offsets).all()):
-        raise ConfigError(f"buckets/planes: {path} has numbers that are not finite")
+    size = np.maximum(np.abs(normals).max(axis=1), np.abs(offsets))
+    if not ((size > 1 / _EXTREME) & (size < _EXTREME)).all():
+        raise ConfigError(
+            f"buckets/planes: {path} has a plane of which all numbers are 0, or one is not finite or far too "
+            f"large or small (expected {1 / _EXTREME:g} to {_EXTREME:g})"
+        )
     return normals, offsets
 
 
