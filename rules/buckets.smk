@@ -6,7 +6,9 @@ Writes  results/buckets/{sample}.h5           bucket spectrum, sketch of every u
         results/buckets/partitions/{shard}.fasta.gz   if asked for, records of reads and metagenomes, similar ones together
 """
 
-in_partitions = holding("reads", "metagenome")
+from helixflow.samples import PARTITIONED_KINDS
+
+in_partitions = holding(*PARTITIONED_KINDS)
 partitions = [f"{number:03d}" for number in range(config["buckets"]["partitions"])]
 
 

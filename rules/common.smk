@@ -16,6 +16,9 @@ from helixflow.samples import DNA_KINDS, check_partitions, find_sheet, read_mani
 from helixflow.sequences.lock import check_lock
 from helixflow.trajectories.settings import check_lengths
 
+# The members of a collection; a manifest is read once.
+members_of = cache(read_manifest)
+
 with one_line():
     config.update(complete_config(config, read_schema(f"{workflow.basedir}/config/schema.yaml")))
     check_settings(config["embeddings"])
@@ -30,7 +33,7 @@ with one_line():
         for sample in samples.values():
             if sample.kind == "collection":
                 print(
-                    f"Collection {sample.name}: {len(read_manifest(sample.origins[0]))} members",
+                    f"Collection {sample.name}: {len(members_of(sample.origins[0]))} members",
                     file=sys.stderr,
                 )
 
@@ -68,16 +71,11 @@ source_of_row = {
 }
 
 
-@cache
-def member_files(manifest):
-    """The local files of the members of a collection."""
-    return [path for member in read_manifest(manifest).values() for path in member.paths]
-
-
 def source_files(wildcards):
     """The local files of a row, so that a change of them is seen; none where the source is fetched."""
     sample = samples[wildcards.sample]
-    return sample.paths + (member_files(sample.paths[0]) if sample.kind == "collection" else [])
+    members = members_of(sample.origins[0]).values() if sample.kind == "collection" else []
+    return sample.paths + [path for member in members for path in member.paths]
 
 
 def sequence_files(wildcards):

@@ -22,6 +22,9 @@ DNA_KINDS = ("genome", "metagenome")
 NCBI_PER_SECOND = 3.0
 NCBI_PER_SECOND_WITH_KEY = 10.0
 
+#: An accession of UniProt, by which AlphaFold DB names its models too.
+_UNIPROT = r"[OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9]([A-Z][A-Z0-9]{2}[0-9]){1,2}"
+
 
 @dataclass(frozen=True)
 class RemoteFile:
@@ -272,7 +275,7 @@ DATABASES = (
     Database(
         "uniprot",
         "a UniProt accession",
-        r"[OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9]([A-Z][A-Z0-9]{2}[0-9]){1,2}",
+        _UNIPROT,
         "uniprot:P12497",
         ("proteins",),
         _uniprot_entry,
@@ -284,7 +287,7 @@ DATABASES = (
     Database(
         "alphafold",
         "a UniProt accession",
-        r"[OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9]([A-Z][A-Z0-9]{2}[0-9]){1,2}",
+        _UNIPROT,
         "alphafold:P12497",
         ("structure",),
         _alphafold,

@@ -19,6 +19,8 @@ REQUIRED = COLUMNS[:3]
 #: What the members of a collection may be: what is not simulated, which takes a job of its own.
 MEMBER_KINDS = (*DNA_KINDS, "reads", "proteins")
 KINDS = (*MEMBER_KINDS, "structure", "collection")
+#: What is shared out record by record, see `check_partitions`.
+PARTITIONED_KINDS = ("reads", "metagenome")
 #: Names that would collide with files over all samples, such as ``proteins/distinct.fasta.gz``.
 RESERVED = ("distinct", "occurrences", "groups")
 #: Ends of names that would collide with files of other samples, beside the folder of a collection.
@@ -94,7 +96,7 @@ def check_partitions(partitions: int, samples: Iterable[Sample]) -> None:
     ------
     ConfigError
     """
-    if partitions and not any(sample.contents in ("reads", "metagenome") for sample in samples):
+    if partitions and not any(sample.contents in PARTITIONED_KINDS for sample in samples):
         raise ConfigError(
             f"config: 'buckets/partitions' is {partitions}, but the sheet has neither reads nor metagenomes "
             "(expected 0)"

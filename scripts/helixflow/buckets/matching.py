@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.buckets.jit import kernel, part
-
-#: Fills a sketch of fewer values.
-_EMPTY = np.uint32(0xFFFFFFFF)
+from helixflow.buckets.sketches import EMPTY
 
 
 @kernel
@@ -28,7 +26,7 @@ def band_minima(sketches: NDArray[np.uint32], minima: NDArray[np.uint32]) -> Non
     minima : (u, b) uint32
         b, a power of two, is the number of bands; filled, with the largest value where a band has none.
     """
-    minima[:] = _EMPTY
+    minima[:] = EMPTY
     for unit in range(sketches.shape[0]):
         for value in sketches[unit]:
             band = value & np.uint32(minima.shape[1] - 1)
@@ -93,7 +91,7 @@ def _similarity(sketches: NDArray[np.uint32], one: int, other: int) -> float:
     """Estimate the Jaccard index of two sets as `sketches.jaccard` does."""
     a, b = sketches[one], sketches[other]
     i = j = n = both = 0
-    while n < a.size and (a[i] != _EMPTY or b[j] != _EMPTY):
+    while n < a.size and (a[i] != EMPTY or b[j] != EMPTY):
         x, y = a[i], b[j]
         both += x == y
         i += x <= y

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 from helixflow.errors import DigestError, SheetError
 from helixflow.files import read_json, read_tsv, write_text
 from helixflow.members import read_members
+from helixflow.sequences.record import StrPath
 
 COLUMNS = ("sample", "file", "source", "sha256", "bytes", "url", "date")
 
-StrPath = str | os.PathLike[str]
 #: The sha256 of every file, by sample or collection/member, source, and number of the file from 1.
 Pins = Mapping[tuple[str, str, int], str]
 
