@@ -9,8 +9,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from helixflow import buckets, embeddings
 from helixflow.config import complete_config, read_schema
-from helixflow.embeddings import check_settings
 from helixflow.errors import mendable, one_line
 from helixflow.samples import DNA_KINDS, check_partitions, find_sheet, read_manifest, read_sheet
 from helixflow.sequences.lock import check_lock
@@ -21,7 +21,8 @@ members_of = cache(read_manifest)
 
 with one_line():
     config.update(complete_config(config, read_schema(f"{workflow.basedir}/config/schema.yaml")))
-    check_settings(config["embeddings"])
+    buckets.check_settings(config["buckets"])
+    embeddings.check_settings(config["embeddings"])
     check_lengths(config["trajectories"])
     sheet = find_sheet(config["samples"], ["", workflow.basedir])
     samples = read_sheet(sheet)

@@ -4,6 +4,6 @@ from helixflow.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from helixflow.buckets import group_files
+from helixflow.buckets.groups import group_files
 
 group_files(snakemake.input.buckets, snakemake.output.groups, snakemake.params.min_jaccard)

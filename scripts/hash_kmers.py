@@ -4,7 +4,8 @@ from helixflow.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from helixflow.buckets import BucketSettings, hash_members
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.files import hash_members
 from helixflow.members import read_members
 
 settings = BucketSettings(**snakemake.params)

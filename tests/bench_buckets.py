@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conftest import DATA
-from helixflow.buckets import BucketSettings, hash_members, make_encoding
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.families import make_encoding
+from helixflow.buckets.files import hash_members
 from helixflow.buckets.planes import sample_planes
 from helixflow.fasta import read_fasta
 from helixflow.members import Member

@@ -9,7 +9,9 @@ import numpy as np
 from Bio import SeqIO
 
 from conftest import DATA
-from helixflow.buckets import BucketSettings, group_units, hash_members
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.files import hash_members
+from helixflow.buckets.groups import group_units
 from helixflow.buckets.partitions import partition_records
 from helixflow.fasta import read_fasta
 from helixflow.files import write_json

@@ -19,7 +19,8 @@ from Bio import SeqIO
 from numpy.typing import NDArray
 
 from conftest import DATA
-from helixflow.buckets import BucketSettings, make_encoding
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.families import make_encoding
 from helixflow.buckets.kernels import BREAK, PAD
 from helixflow.buckets.planes import plane_weights
 from helixflow.fasta import read_fasta, read_fastq

@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from conftest import DEMO, ROOT
-from helixflow.buckets import (
-    EMPTY,
-    BucketSettings,
-    hash_members,
-    jaccard,
-    merge_files,
-    sketch,
-)
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.files import hash_members, merge_files
+from helixflow.buckets.sketches import EMPTY, jaccard, sketch
 from helixflow.config import read_schema
 from helixflow.errors import MismatchError
 from helixflow.members import Member

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain, product
 from pathlib import Path
 
@@ -15,9 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from helixflow.buckets import EMPTY, BucketSettings, Pass, hash_members, make_encoding
+from helixflow.buckets import BucketSettings, check_settings
+from helixflow.buckets.families import make_encoding
+from helixflow.buckets.files import hash_members
 from helixflow.buckets.planes import plane_weights, sample_planes
-from helixflow.buckets.spectra import Counts
+from helixflow.buckets.sketches import EMPTY
+from helixflow.buckets.spectra import Counts, Pass
 from helixflow.buckets.stream import in_order
 from helixflow.buckets.units import Units
 from helixflow.errors import ConfigError, SourceError
@@ -327,7 +330,7 @@ def test_sampled_planes_go_through_kmers():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"family": "spaced", "patterns": ()}, "expected at least one pattern"),
+        ({"family": "spaced", "patterns": ()}, "has 0, expected 1 to 8"),
         ({"family": "spaced", "patterns": ("1102",)}, "'1102' is no pattern"),
         ({"family": "spaced", "patterns": ("000",)}, "'000' is no pattern"),
         ({"family": "spaced", "patterns": ("1" * 14,)}, "chooses 28 bits"),
@@ -338,7 +341,7 @@ def test_sampled_planes_go_through_kmers():
         ({"family": "lshvec", "planes": "{folder}/array.npy"}, "cannot be read"),
         ({"family": "lshvec", "planes": "{folder}/none.npz"}, r"expected \(m, 31\)"),
         ({"family": "lshvec", "planes": "{folder}/huge.npz"}, "far too large or small"),
-        ({"family": "spaced", "patterns": ["1"] * 9}, "has 9, expected at most 8"),
+        ({"family": "spaced", "patterns": ["1"] * 9}, "has 9, expected 1 to 8"),
         ({"symmetric": True, "k": 1}, "expected k of 2"),
         ({"sketch_family": "hyperplane"}, "32 bits of family hyperplane, expected at most 26"),
     ],
@@ -355,6 +358,8 @@ def test_what_cannot_be_made_is_refused(tmp_path, change, message):
     chosen = replace(BucketSettings(31, 20, "hyperplane", 1, 64), **change)
     with pytest.raises(ConfigError, match=message):
         Pass([], chosen)
+    with pytest.raises(ConfigError, match=message):
+        check_settings(asdict(chosen) | {"threads": 1})
 
 
 # Laws of random planes: two points at angle theta are on one side with probability 1 - theta / pi.
@@ -464,7 +469,8 @@ def write_large(path: Path, bases: int) -> None:
 GROWTH = """
 import resource, sys
 from pathlib import Path
-from helixflow.buckets import BucketSettings, hash_members
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.files import hash_members
 from kmers import member
 
 def peak():
@@ -495,7 +501,8 @@ def test_a_killed_run_leaves_nothing(tmp_path):
     code = """
 import sys
 from pathlib import Path
-from helixflow.buckets import BucketSettings, hash_members
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.files import hash_members
 from kmers import member
 hash_members([member(Path(sys.argv[1]))], sys.argv[2], BucketSettings(31, 20, "hyperplane", 1, 64), 2)
 """
@@ -520,7 +527,8 @@ def test_nothing_is_left_where_a_file_is_damaged(tmp_path):
 TIMED = """
 import sys, time
 from pathlib import Path
-from helixflow.buckets import BucketSettings, hash_members
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.files import hash_members
 from kmers import member
 before = time.process_time()
 hash_members([member(Path(sys.argv[1]))], sys.argv[2], BucketSettings(21, 20, "hash", 1, 64, sketch_bits=20))

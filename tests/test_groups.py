@@ -7,7 +7,10 @@ import pytest
 
 from bench_groups import make_collection, read_genome, what_is_left
 from conftest import DEMO, ROOT
-from helixflow.buckets import EMPTY, BucketSettings, group_files, group_units, hash_members, jaccard, sketch
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.files import hash_members
+from helixflow.buckets.groups import group_files, group_units
+from helixflow.buckets.sketches import EMPTY, jaccard, sketch
 from helixflow.config import read_schema
 from helixflow.members import Member
 from kmers import random_sequence
@@ -50,7 +53,7 @@ def plain_groups(names, residues, sketches, min_jaccard) -> dict[str, str]:
 def test_empty_input_gives_a_valid_empty_table(tmp_path):
     group_files([], tmp_path / "groups.parquet", 0.5)
     assert read_table(tmp_path / "groups.parquet") == {
-        "unit": [], "group": [], "representative": [], "partition": [], "residues": [],
+        "unit": [], "group": [], "representative": [], "residues": [],
     }  # fmt: skip
 
 

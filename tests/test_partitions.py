@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from helixflow.buckets import BucketSettings, make_encoding
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.families import make_encoding
 from helixflow.buckets.partitions import order_records, partition_records, share_out, sketch_record
 from helixflow.errors import SourceError
 from helixflow.fasta import read_fasta
@@ -94,7 +95,10 @@ def test_fewer_records_than_partitions_and_none(tmp_path):
     row = write_row(tmp_path, "x", "metagenome", {"x.fasta.gz": as_fasta({"a": "ACGT", "b": "ACGTACGT"})})
     partition_records([row], outputs_of(tmp_path, 4))
     assert sorted(map(len, read_partitions(outputs_of(tmp_path, 4)))) == [0, 0, 1, 1]
+    leftover = tmp_path / ".0123456789ab.001.fasta.gz"
+    leftover.write_text("of a job that was killed")
     partition_records([], outputs_of(tmp_path, 3))
+    assert not leftover.exists()
     assert read_partitions(outputs_of(tmp_path, 3)) == [[], [], []]
 
 

@@ -22,7 +22,9 @@ import pytest
 from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
 from conftest import DEMO, ROOT
-from helixflow.buckets import BucketSettings, group_files, hash_members
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.files import hash_members
+from helixflow.buckets.groups import group_files
 from helixflow.coanalysis.analysis import Request, analyse_structure
 from helixflow.config import complete_config, leaves, read_schema
 from helixflow.embeddings.index import write_index

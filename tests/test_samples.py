@@ -269,6 +269,8 @@ def check_section(name, section):
             "",
             "'buckets/partitions' is 2, but the sheet has neither reads nor",
         ),
+        ("buckets={sketch_family: hyperplane}", "", "32 bits of family hyperplane, expected at most 26"),
+        ("buckets={family: lshvec, planes: none.npz}", "", "buckets/planes: none.npz cannot be read"),
         ("samples=none.tsv", "", "SheetError: config: samples names no file 'none.tsv'"),
         ("", "../x\tgenome\tx.fna", "line 2: sample '../x' is not a safe name"),
         ("", "a b;rm\tgenome\tx.fna", "line 2: sample 'a b;rm' is not a safe name"),

@@ -25,13 +25,8 @@ from helixflow.buckets.planes import (
     read_planes,
     sample_planes,
 )
-from helixflow.buckets.settings import BucketSettings
-from helixflow.errors import ConfigError
+from helixflow.buckets.settings import BucketSettings, check_family, check_planes
 
-#: Planes there may be: the counters of 2^26 buckets take 256 MiB.
-_MOST_BITS = 26
-#: Patterns there may be, a table of up to 2^26 buckets each.
-_MOST_PATTERNS = 8
 #: Bases of a chunk of a table of lanes of 8 bits, and of 64.
 _CHUNK, _WIDE_CHUNK = 5, 3
 
@@ -94,14 +89,12 @@ def make_encoding(settings: BucketSettings) -> Encoding:
     ConfigError
         When the family cannot be made with these values.
     """
+    check_family(settings)
     return _FAMILIES[settings.family](settings)
 
 
 def _make_hyperplane(settings: BucketSettings) -> Encoding:
     """Random planes through the origin."""
-    _check_planes(settings)
-    if settings.symmetric and settings.k < 2:
-        raise ConfigError("buckets/symmetric: no plane tells one base from its complement (expected k of 2)")
     weights = plane_weights(settings)
     strands = 1 if settings.symmetric else 2
     table = plane_table(weights, np.zeros(settings.bits, np.int64), strands, _CHUNK).astype(np.int8)
@@ -110,21 +103,13 @@ def _make_hyperplane(settings: BucketSettings) -> Encoding:
     return Encoding(settings.k, settings.k, 1 << settings.bits, "planes", tables, about)
 
 
-def _check_planes(settings: BucketSettings) -> None:
-    if settings.bits > _MOST_BITS:
-        raise ConfigError(
-            f"buckets: {settings.bits} bits of family {settings.family}, expected at most {_MOST_BITS} "
-            "(buckets/bits, or buckets/sketch_bits where it is buckets/sketch_family)"
-        )
-
-
 def _make_lshvec(settings: BucketSettings) -> Encoding:
     """LSHVec's affine planes: bit j is Re(x conj(p)) > Re(c); the smaller strand; modulo a number."""
     if settings.planes:
         normals, offsets = read_planes(settings.planes, settings.k)
+        check_planes(settings.family, len(normals))
         settings = replace(settings, bits=len(normals))
-    _check_planes(settings)
-    if not settings.planes:
+    else:
         normals, offsets = sample_planes(settings.k, settings.bits, settings.seed)
     weights, thresholds = fixed_planes(normals, offsets)
     table = plane_table(weights, thresholds, 2, _WIDE_CHUNK)
@@ -153,10 +138,6 @@ def _make_hash(settings: BucketSettings) -> Encoding:
 def _make_spaced(settings: BucketSettings) -> Encoding:
     """Chosen bits of chosen positions, by one or several patterns, each with buckets of its own."""
     patterns = [Pattern(text) for text in settings.patterns]
-    if not patterns:
-        raise ConfigError("buckets/patterns: is empty, expected at least one pattern such as '1111111111'")
-    if len(patterns) > _MOST_PATTERNS:
-        raise ConfigError(f"buckets/patterns: has {len(patterns)}, expected at most {_MOST_PATTERNS}")
     sizes = [len(pattern.bitmap) for pattern in patterns]
     pieces = [piece for pattern in patterns for piece in pattern.pieces]
     bitmap = np.concatenate([pattern.bitmap for pattern in patterns])

@@ -18,7 +18,6 @@ _GROUP_TYPES = {
     "unit": "string",
     "group": "int32",
     "representative": "string",
-    "partition": "int32",
     "residues": "int64",
 }
 #: Bands of a sketch: of a pair with a Jaccard index of .1, none of 128 minima is shared once in 10^6 times.
@@ -41,7 +40,7 @@ def group_files(
     files : iterable of path
         Written by `hash_members`.
     output : path
-        Parquet: unit, group, representative, partition (empty), residues.
+        Parquet: unit, group, representative, residues.
     min_jaccard : float
         See `group_units`.
     """
@@ -57,8 +56,6 @@ def group_files(
         "unit": [unit for unit, _, _ in rows],
         "group": [groups[representative] for _, representative, _ in rows],
         "representative": [representative for _, representative, _ in rows],
-        # Partitions hold records, of reads too, that have no row here; a genome of many is in none.
-        "partition": [None for _ in rows],
         "residues": [count for _, _, count in rows],
     }
     write_parquet(output, columns, _GROUP_TYPES)

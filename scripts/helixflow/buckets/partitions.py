@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from helixflow.buckets.families import Encoding, make_encoding
 from helixflow.buckets.settings import BucketSettings
-from helixflow.files import whole_file
+from helixflow.files import remove_leftovers, whole_file
 from helixflow.members import Member, read_members
 from helixflow.sequences.formats.bgzf import BgzfWriter
 
@@ -75,6 +75,7 @@ def _write(members: Iterable[Member], partitions: NDArray[np.int32], outputs: Se
     with ExitStack() as files:
         writers = []
         for output in outputs:
+            remove_leftovers(output)
             stream = files.enter_context(files.enter_context(whole_file(output)).open("wb"))
             writers.append(files.enter_context(BgzfWriter(stream)))
         for (name, sequence), partition in zip(_records(members), partitions, strict=True):

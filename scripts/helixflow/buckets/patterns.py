@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.errors import ConfigError
-
-#: Bases of a pattern: a k-mer of it is a number of 64 bits.
-_LONGEST = 32
-#: Bits it may choose.
-_MOST_BITS = 26
+from helixflow.buckets.settings import chosen_bits
 
 
 class Pattern:
@@ -31,17 +26,7 @@ class Pattern:
     """
 
     def __init__(self, text: str) -> None:
-        if not 1 <= len(text) <= _LONGEST or set(text) - set("10RK") or set(text) == {"0"}:
-            raise ConfigError(
-                f"buckets/patterns: '{text}' is no pattern (expected 1 to {_LONGEST} of 1, 0, R, K, "
-                "not all of them 0)"
-            )
-        self.span = len(text)
-        chosen = "".join({"1": "11", "0": "00", "K": "10", "R": "01"}[letter] for letter in text)
-        if chosen.count("1") > _MOST_BITS:
-            raise ConfigError(
-                f"buckets/patterns: '{text}' chooses {chosen.count('1')} bits, expected at most {_MOST_BITS}"
-            )
+        self.span, chosen = len(text), chosen_bits(text)
         places = [2 * self.span - 1 - at for at, bit in enumerate(chosen) if bit == "1"]
         self.pieces = _stretches(places)
         self.bitmap = _occurring(places, self.span)

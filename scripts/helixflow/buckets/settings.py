@@ -1,9 +1,19 @@
-"""What decides the bucket of a k-mer, and the sketch of a unit."""
+"""What decides the bucket of a k-mer and the sketch of a unit, checked before any job starts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from helixflow.errors import ConfigError
+
+#: Planes there may be, and bits of a pattern: the counters of 2^26 buckets take 256 MiB.
+MOST_BITS = 26
+#: Patterns there may be, a table of up to 2^26 buckets each.
+_MOST_PATTERNS = 8
+#: Bases of a pattern: a k-mer of it is a number of 64 bits.
+_LONGEST_PATTERN = 32
 
 
 @dataclass(frozen=True)
@@ -26,3 +36,76 @@ class BucketSettings:
     def of_sketch(self) -> BucketSettings:
         """Return the settings whose buckets are sketched."""
         return replace(self, family=self.sketch_family, k=self.sketch_k, bits=self.sketch_bits)
+
+
+def check_settings(section: dict[str, Any]) -> None:
+    """Check what the schema cannot: that both families can be made.
+
+    Parameters
+    ----------
+    section : dict
+        The section ``buckets`` of the configuration.
+
+    Raises
+    ------
+    ConfigError
+        With one line for the first thing that is wrong.
+    """
+    known = {field.name for field in fields(BucketSettings)}
+    settings = BucketSettings(**{key: value for key, value in section.items() if key in known})
+    for each in (settings, settings.of_sketch()):
+        check_family(each)
+        if each.family == "lshvec" and each.planes:
+            from helixflow.buckets.planes import read_planes
+
+            check_planes("lshvec", len(read_planes(each.planes, each.k)[0]))
+
+
+def check_family(settings: BucketSettings) -> None:
+    """Check that a family can be made with these values; planes of a file are not looked at.
+
+    Raises
+    ------
+    ConfigError
+        When it cannot.
+    """
+    if settings.family == "spaced":
+        _check_patterns(settings.patterns)
+    elif settings.family == "hyperplane" or (settings.family == "lshvec" and not settings.planes):
+        check_planes(settings.family, settings.bits)
+    if settings.family == "hyperplane" and settings.symmetric and settings.k < 2:
+        raise ConfigError("buckets/symmetric: no plane tells one base from its complement (expected k of 2)")
+
+
+def check_planes(family: str, n: int) -> None:
+    """Check the number of planes of a family.
+
+    Raises
+    ------
+    ConfigError
+        When there are too many.
+    """
+    if n > MOST_BITS:
+        raise ConfigError(
+            f"buckets: {n} bits of family {family}, expected at most {MOST_BITS} "
+            "(buckets/bits, or buckets/sketch_bits where it is buckets/sketch_family)"
+        )
+
+
+def _check_patterns(patterns: Sequence[str]) -> None:
+    if not 1 <= len(patterns) <= _MOST_PATTERNS:
+        raise ConfigError(f"buckets/patterns: has {len(patterns)}, expected 1 to {_MOST_PATTERNS}")
+    for text in patterns:
+        if not 1 <= len(text) <= _LONGEST_PATTERN or set(text) - set("10RK") or set(text) == {"0"}:
+            raise ConfigError(
+                f"buckets/patterns: '{text}' is no pattern (expected 1 to {_LONGEST_PATTERN} of 1, 0, R, K, "
+                "not all of them 0)"
+            )
+        bits = chosen_bits(text).count("1")
+        if bits > MOST_BITS:
+            raise ConfigError(f"buckets/patterns: '{text}' chooses {bits} bits, expected at most {MOST_BITS}")
+
+
+def chosen_bits(pattern: str) -> str:
+    """Return a pattern as two characters a base, ``1`` where the bit of a k-mer is chosen."""
+    return "".join({"1": "11", "0": "00", "K": "10", "R": "01"}[letter] for letter in pattern)
