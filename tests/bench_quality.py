@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from conftest import DATA
 from helixflow.buckets import BucketSettings
 from helixflow.buckets.families import make_encoding
-from helixflow.buckets.kernels import BREAK, PAD
+from helixflow.buckets.parsing import BREAK, PAD
 from helixflow.buckets.planes import plane_weights
 from helixflow.fasta import read_fasta, read_fastq
 from test_buckets_kernel import angles, buckets_of, points, substitute

@@ -1,13 +1,11 @@
-"""The loops over letters, bases and ids, compiled by numba.
+"""The loops over bases and ids, compiled by numba.
 
-All of them are in this one file, since a change of a function that another file calls would not renew what
-is compiled of the caller. An array has one type at every call, or there would be several compilations.
+No compiled function calls what another file has, since a change of that would not renew what is compiled of
+the caller. An array has one type at every call, or there would be several compilations.
 
-A block of codes is what text becomes: a base is 0 to 3 (A, C, G, T), anything that breaks a window is
-`BREAK`, also where a record begins. The first `PAD` codes are breaks, so that a kernel may look back.
-A kernel that hashes is called with ``(codes, first, starts, marks, ids, *tables)``: it writes the ids of all
-windows that end at `first` or behind, in order, and how many of them lie before each of `starts`, places in
-`codes` in ascending order. It returns the number of ids.
+A kernel that hashes is called with ``(codes, first, starts, marks, ids, *tables)``, codes being those of
+`parsing`: it writes the ids of all windows that end at `first` or behind, in order, and how many of them lie
+before each of `starts`, places in `codes` in ascending order. It returns the number of ids.
 """
 
 from __future__ import annotations
@@ -22,164 +20,14 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from helixflow.buckets.jit import kernel, part
+from helixflow.buckets.parsing import BREAK, PAD
 
-BREAK = 4
-#: Breaks before the first code of a block.
-PAD = 4
 #: Bases of a word, the row of a table of planes at most.
 WORD = 5
 #: Ends of windows whose words are made at a time.
 _TILE = 4096
 #: Codes that are looked at together for a break.
 _STRIDE = 32
-
-_NEWLINE = 5
-_CODES = np.full(256, BREAK, np.uint8)
-for _code, _letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu", b"", b"\n\r")):
-    _CODES[list(_letters)] = _code
-
-#: What `parse_fasta` and `parse_fastq` go on with: how much of each buffer is filled, and where in a record
-#: the text stands.
-N_CODE, N_START, N_NAME, MODE = range(4)
-#: Modes: at the start of a line, in a name, behind it, in a sequence, before the first record.
-LINE, NAME, TITLE, SEQUENCE, NOTHING = range(5)
-#: More modes of FASTQ, which begins with `LINE`: the line of the plus, the qualities.
-PLUS, QUALITY = 5, 6
-
-
-@kernel
-def parse_fasta(
-    text: NDArray[np.uint8],
-    at: int,
-    state: NDArray[np.int64],
-    codes: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    letters: NDArray[np.int64],
-    names: NDArray[np.uint8],
-    split: bool,
-) -> int:
-    """Turn text into codes until it ends or a buffer is full.
-
-    Parameters
-    ----------
-    text : (n,) uint8
-    at : int
-        Where to begin in it.
-    state : (4,) int64
-        `N_CODE`, `N_START`, `N_NAME`, `MODE`; changed.
-    codes : (m,) uint8
-        Filled from ``state[N_CODE]``.
-    starts : (r,) int64
-        Where in `codes` records begin, if they are to be told apart; filled.
-    letters : (r + 1,) int64
-        Letters of the record that a block goes on with, then of those that begin in it; added to.
-    names : (c,) uint8
-        A line feed and the name of each record that begins; filled.
-    split : bool
-        Whether records are told apart.
-
-    Returns
-    -------
-    int
-        Where in the text to go on.
-    """
-    n, record, name, mode = state[N_CODE], state[N_START], state[N_NAME], state[MODE]
-    while at < text.size:
-        if mode in (LINE, NOTHING):
-            if text[at] != ord(">"):
-                mode = SEQUENCE if mode == LINE else PLUS
-                continue
-            if n == codes.size or name == names.size or (split and record == starts.size):
-                break
-            codes[n] = BREAK
-            n += 1
-            mode = TITLE
-            if split:
-                starts[record] = n
-                record += 1
-                names[name] = ord("\n")
-                name += 1
-                mode = NAME
-            at += 1
-        elif mode == SEQUENCE:
-            before = n
-            while at < text.size and n < codes.size:
-                code = _CODES[text[at]]
-                if code == _NEWLINE:
-                    break
-                codes[n] = code
-                n += 1
-                at += 1
-            letters[record] += n - before
-            if at < text.size:
-                if _CODES[text[at]] != _NEWLINE:
-                    break
-                if text[at] == ord("\n"):
-                    mode = LINE
-                at += 1
-        elif mode == NAME:
-            if text[at] == ord(" ") or _CODES[text[at]] == _NEWLINE:
-                mode = TITLE
-            elif name == names.size:
-                break
-            else:
-                names[name] = text[at]
-                name += 1
-                at += 1
-        else:
-            while at < text.size and text[at] != ord("\n"):
-                at += 1
-            if at < text.size:
-                mode = LINE if mode == TITLE else NOTHING
-                at += 1
-    state[N_CODE], state[N_START], state[N_NAME], state[MODE] = n, record, name, mode
-    return at
-
-
-@kernel
-def parse_fastq(
-    text: NDArray[np.uint8],
-    at: int,
-    state: NDArray[np.int64],
-    codes: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    letters: NDArray[np.int64],
-    names: NDArray[np.uint8],
-    split: bool,
-) -> int:
-    """Do with FASTQ of four lines a read what `parse_fasta` does; reads are never told apart."""
-    n, mode = state[N_CODE], state[MODE]
-    while at < text.size:
-        if mode == LINE:
-            if n == codes.size:
-                break
-            codes[n] = BREAK
-            n += 1
-            mode = TITLE
-        elif mode == SEQUENCE:
-            before = n
-            while at < text.size and n < codes.size:
-                code = _CODES[text[at]]
-                if code == _NEWLINE:
-                    break
-                codes[n] = code
-                n += 1
-                at += 1
-            letters[0] += n - before
-            if at < text.size:
-                if _CODES[text[at]] != _NEWLINE:
-                    break
-                if text[at] == ord("\n"):
-                    mode = PLUS
-                at += 1
-        else:
-            while at < text.size and text[at] != ord("\n"):
-                at += 1
-            if at < text.size:
-                mode = SEQUENCE if mode == TITLE else QUALITY if mode == PLUS else LINE
-                at += 1
-    state[N_CODE], state[MODE] = n, mode
-    return at
 
 
 @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
@@ -504,88 +352,3 @@ def count(ids: NDArray[np.uint32], n: int, counts: NDArray[np.uint32]) -> None:
     """Count the first `n` ids."""
     for i in range(np.uint64(n)):
         counts[ids[i]] += np.uint32(1)
-
-
-@kernel
-def bottom(
-    ids: NDArray[np.uint32],
-    n: int,
-    marks: NDArray[np.int64],
-    limit: np.uint32,
-    size: int,
-    bounds: NDArray[np.int64],
-) -> None:
-    """Replace ids by the smallest distinct hashes of each stretch of them.
-
-    Parameters
-    ----------
-    ids : (m,) uint32
-        Of which the first `n` are ids; overwritten by the hashes, ascending in each stretch.
-    marks : (r,) int64
-        Where each stretch but the first begins.
-    limit : int
-        Hashes of the first stretch from here on are left out.
-    size : int
-        Hashes kept of a stretch at most.
-    bounds : (r + 2,) int64
-        Where the hashes of each stretch begin, and where they end; filled.
-    """
-    for i in range(np.uint64(n)):
-        ids[i] = mix(ids[i])
-    out = 0
-    bounds[0] = 0
-    for stretch in range(marks.size + 1):
-        begin = marks[stretch - 1] if stretch else 0
-        end = marks[stretch] if stretch < marks.size else n
-        kept, ceiling = 0, limit if stretch == 0 else np.uint32(0xFFFFFFFF)
-        for i in range(begin, end):
-            if ids[i] < ceiling:
-                ids[out + kept] = ids[i]
-                kept += 1
-                if kept == 4 * size:
-                    kept = _squeeze(ids[out : out + kept], size)
-                    if kept == size:
-                        ceiling = ids[out + size - 1]
-        out += _squeeze(ids[out : out + kept], size)
-        bounds[stretch + 1] = out
-
-
-@part
-def mix(value: np.uint32) -> np.uint32:
-    """Hash 32-bit integers one to one (the finaliser of MurmurHash3, Appleby, public domain)."""
-    value = np.uint32(value)
-    value = np.uint32(value ^ (value >> np.uint32(16))) * np.uint32(0x85EBCA6B)
-    value = np.uint32(value)
-    value = np.uint32(value ^ (value >> np.uint32(13))) * np.uint32(0xC2B2AE35)
-    value = np.uint32(value)
-    return np.uint32(value ^ (value >> np.uint32(16)))
-
-
-@part
-def _squeeze(values: NDArray[np.uint32], size: int) -> int:
-    """Sort values, and leave the first `size` distinct ones in front."""
-    values.sort()
-    kept = 0
-    for value in values:
-        if kept == 0 or value != values[kept - 1]:
-            if kept == size:
-                break
-            values[kept] = value
-            kept += 1
-    return kept
-
-
-@kernel
-def unite(a: NDArray[np.uint32], b: NDArray[np.uint32], out: NDArray[np.uint32]) -> int:
-    """Write the smallest values of two ascending arrays of distinct ones, each once; return their number."""
-    i = j = n = 0
-    while n < out.size and (i < a.size or j < b.size):
-        if j == b.size or (i < a.size and a[i] <= b[j]):
-            j += j < b.size and a[i] == b[j]
-            out[n] = a[i]
-            i += 1
-        else:
-            out[n] = b[j]
-            j += 1
-        n += 1
-    return n

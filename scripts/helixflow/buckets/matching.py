@@ -13,6 +13,91 @@ from helixflow.buckets.sketches import EMPTY
 
 
 @kernel
+def bottom(
+    ids: NDArray[np.uint32],
+    n: int,
+    marks: NDArray[np.int64],
+    limit: np.uint32,
+    size: int,
+    bounds: NDArray[np.int64],
+) -> None:
+    """Replace ids by the smallest distinct hashes of each stretch of them.
+
+    Parameters
+    ----------
+    ids : (m,) uint32
+        Of which the first `n` are ids; overwritten by the hashes, ascending in each stretch.
+    marks : (r,) int64
+        Where each stretch but the first begins.
+    limit : int
+        Hashes of the first stretch from here on are left out.
+    size : int
+        Hashes kept of a stretch at most.
+    bounds : (r + 2,) int64
+        Where the hashes of each stretch begin, and where they end; filled.
+    """
+    for i in range(np.uint64(n)):
+        ids[i] = mix(ids[i])
+    out = 0
+    bounds[0] = 0
+    for stretch in range(marks.size + 1):
+        begin = marks[stretch - 1] if stretch else 0
+        end = marks[stretch] if stretch < marks.size else n
+        kept, ceiling = 0, limit if stretch == 0 else np.uint32(0xFFFFFFFF)
+        for i in range(begin, end):
+            if ids[i] < ceiling:
+                ids[out + kept] = ids[i]
+                kept += 1
+                if kept == 4 * size:
+                    kept = _squeeze(ids[out : out + kept], size)
+                    if kept == size:
+                        ceiling = ids[out + size - 1]
+        out += _squeeze(ids[out : out + kept], size)
+        bounds[stretch + 1] = out
+
+
+@part
+def mix(value: np.uint32) -> np.uint32:
+    """Hash 32-bit integers one to one (the finaliser of MurmurHash3, Appleby, public domain)."""
+    value = np.uint32(value)
+    value = np.uint32(value ^ (value >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+    value = np.uint32(value)
+    value = np.uint32(value ^ (value >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+    value = np.uint32(value)
+    return np.uint32(value ^ (value >> np.uint32(16)))
+
+
+@part
+def _squeeze(values: NDArray[np.uint32], size: int) -> int:
+    """Sort values, and leave the first `size` distinct ones in front."""
+    values.sort()
+    kept = 0
+    for value in values:
+        if kept == 0 or value != values[kept - 1]:
+            if kept == size:
+                break
+            values[kept] = value
+            kept += 1
+    return kept
+
+
+@kernel
+def unite(a: NDArray[np.uint32], b: NDArray[np.uint32], out: NDArray[np.uint32]) -> int:
+    """Write the smallest values of two ascending arrays of distinct ones, each once; return their number."""
+    i = j = n = 0
+    while n < out.size and (i < a.size or j < b.size):
+        if j == b.size or (i < a.size and a[i] <= b[j]):
+            j += j < b.size and a[i] == b[j]
+            out[n] = a[i]
+            i += 1
+        else:
+            out[n] = b[j]
+            j += 1
+        n += 1
+    return n
+
+
+@kernel
 def band_minima(sketches: NDArray[np.uint32], minima: NDArray[np.uint32]) -> None:
     """Write the smallest value of each band of each sketch, a band being the values with the same low bits.
 

@@ -33,7 +33,7 @@ _TIMES = 4
 _LARGE = 0.04
 #: Hashes are sorted by so many slices, which takes less memory than sorting all of them at a time.
 _SLICES = 16
-#: Codes of letters as `kernels` has them; other letters stay, which are above all codes.
+#: Codes of letters as `parsing` has them; other letters stay, which are above all codes.
 _CODES = bytes.maketrans(b"ACGTUacgtu", b"\0\1\2\3\3\0\1\2\3\3")
 
 StrPath = str | os.PathLike[str]
@@ -102,7 +102,7 @@ def sketch_record(sequence: bytes, encodings: Sequence[Encoding]) -> NDArray[np.
 
     Two hashes of 32 bits make one, since two of 10^8 k-mers often have one of 32 bits in common.
     """
-    from helixflow.buckets.kernels import BREAK, PAD
+    from helixflow.buckets.parsing import BREAK, PAD
 
     codes = np.full(PAD + len(sequence), BREAK, np.uint8)
     codes[PAD:] = np.minimum(np.frombuffer(sequence.translate(_CODES), np.uint8), BREAK)

@@ -172,7 +172,7 @@ class Pass:
 
     def _list(self, block: Block) -> tuple[Ids, Part]:
         """Count the ids of a block, copy them, and sketch its units."""
-        from helixflow.buckets.kernels import BREAK
+        from helixflow.buckets.parsing import BREAK
 
         ids, begins = self._buffer(), np.flatnonzero(block.codes == BREAK) + 1
         marks = np.zeros(len(begins), np.int64)
@@ -185,7 +185,7 @@ class Pass:
 
     def _smallest(self, block: Block, ids: NDArray[np.uint32], n: int, marks: NDArray[np.int64]) -> Part:
         """Sketch the units of a block, whose ids are overwritten."""
-        from helixflow.buckets.kernels import bottom
+        from helixflow.buckets.matching import bottom
 
         if self.sketched is not self.spectrum:
             marks = np.zeros(len(block.starts), np.int64)

@@ -35,7 +35,7 @@ class Block:
     Attributes
     ----------
     codes : (n,) uint8
-        See `kernels`.
+        See `parsing`.
     first : int
         Where what is new begins.
     starts : (r,) int64
@@ -107,29 +107,29 @@ class _Buffers:
     """What a kernel that parses writes to, and what becomes of it."""
 
     def __init__(self, member: Member, reach: int, size: int) -> None:
-        from helixflow.buckets import kernels
+        from helixflow.buckets import parsing
 
-        self._kernels = kernels
+        self._parsing = parsing
         self._member, self._reach, self._size = member, reach, size
         self._split = member.kind == "metagenome"
         self._state = np.zeros(4, np.int64)
-        self._parse = kernels.parse_fasta
+        self._parse = parsing.parse_fasta
         self._limit = np.full(1, EMPTY)
         self._names = np.zeros(_NAMES, np.uint8)
-        self._fresh(np.full(kernels.PAD, kernels.BREAK, np.uint8))
+        self._fresh(np.full(parsing.PAD, parsing.BREAK, np.uint8))
         self._new = not self._split
 
     def open(self, path: Path) -> None:
         """Begin with a file."""
         fastq = path.name.removesuffix(".gz").endswith((".fastq", ".fq"))
-        kernels = self._kernels
-        self._parse = kernels.parse_fastq if fastq else kernels.parse_fasta
-        self._state[kernels.MODE] = kernels.LINE if fastq else kernels.NOTHING
+        parsing = self._parsing
+        self._parse = parsing.parse_fastq if fastq else parsing.parse_fasta
+        self._state[parsing.MODE] = parsing.LINE if fastq else parsing.NOTHING
 
     def close(self, path: Path) -> None:
         """Refuse a FASTQ file that ends within a read."""
-        kernels, mode = self._kernels, self._state[self._kernels.MODE]
-        if self._parse is kernels.parse_fastq and mode not in (kernels.LINE, kernels.QUALITY):
+        parsing, mode = self._parsing, self._state[self._parsing.MODE]
+        if self._parse is parsing.parse_fastq and mode not in (parsing.LINE, parsing.QUALITY):
             raise SourceError(f"{path}: ends within a read (expected four lines each; fetch it again)")
 
     def parse(self, text: NDArray[np.uint8]) -> Iterator[Block]:
@@ -141,7 +141,7 @@ class _Buffers:
             )
             if at == len(text):
                 return
-            if self._state[self._kernels.N_NAME] == len(self._names):
+            if self._state[self._parsing.N_NAME] == len(self._names):
                 self._names = np.concatenate([self._names, np.zeros_like(self._names)])
             else:
                 yield self.take()
@@ -158,7 +158,7 @@ class _Buffers:
             names, self._new = [self._member.name], False
         head, first = self._limit, self._first
         self._limit = np.full(1, EMPTY) if names else head
-        self._fresh(codes[max(0, len(codes) - self._reach - self._kernels.PAD) :])
+        self._fresh(codes[max(0, len(codes) - self._reach - self._parsing.PAD) :])
         return Block(codes, first, starts, letters, names, head, self._limit)
 
     def _fresh(self, before: NDArray[np.uint8]) -> None:
@@ -166,10 +166,10 @@ class _Buffers:
         self._first = len(before)
         self._codes = np.empty(self._first + self._size, np.uint8)
         self._codes[: self._first] = before
-        self._codes[: self._kernels.PAD] = self._kernels.BREAK
+        self._codes[: self._parsing.PAD] = self._parsing.BREAK
         self._starts = np.empty(_RECORDS if self._split else 1, np.int64)
         self._letters = np.zeros(len(self._starts) + 1, np.int64)
-        self._state[: self._kernels.MODE] = self._first, 0, 0
+        self._state[: self._parsing.MODE] = self._first, 0, 0
 
 
 def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:

@@ -42,7 +42,7 @@ class Units:
 
     def with_more(self, other: Units, size: int) -> Units:
         """Return a single unit with what another stretch has of it."""
-        from helixflow.buckets.kernels import unite
+        from helixflow.buckets.matching import unite
 
         values = np.empty(size, np.uint32)
         n = unite(self.values, other.values, values)
