@@ -4,19 +4,22 @@ Reads   results/sequences/{sample}.json       the record of a row, and the DNA o
 Writes  results/buckets/{sample}.h5           bucket spectrum, sketch of every unit
         results/buckets/groups.parquet        groups of similar units, their representatives
         results/buckets/partitions/{shard}.fasta.gz   if asked for, records of reads and metagenomes, similar ones together
+        results/buckets/partitions.parquet    which partition each of these records is in
 """
 
+from helixflow.buckets import BucketSettings
 from helixflow.samples import PARTITIONED_KINDS
 
-in_partitions = holding(*PARTITIONED_KINDS)
+bucket_settings = BucketSettings.of(config["buckets"])
 partitions = [f"{number:03d}" for number in range(config["buckets"]["partitions"])]
+in_partitions = holding(*PARTITIONED_KINDS) if partitions else []
 
 
 rule hash_kmers:
     """Hash the k-mers of one row into buckets."""
     input:
         sequence_files,
-        planes=branch(lookup("buckets/planes", within=config), then=lookup("buckets/planes", within=config)),
+        planes=bucket_settings.planes_files(),
     output:
         buckets="results/buckets/{sample}.h5",
     log:
@@ -32,18 +35,7 @@ rule hash_kmers:
         mem_mb=4000,
         runtime=120,
     params:
-        family=lookup("buckets/family", within=config),
-        k=lookup("buckets/k", within=config),
-        bits=lookup("buckets/bits", within=config),
-        symmetric=lookup("buckets/symmetric", within=config),
-        seed=lookup("buckets/seed", within=config),
-        planes=lookup("buckets/planes", within=config),
-        modulus=lookup("buckets/modulus", within=config),
-        patterns=lookup("buckets/patterns", within=config),
-        sketch_family=lookup("buckets/sketch_family", within=config),
-        sketch_k=lookup("buckets/sketch_k", within=config),
-        sketch_bits=lookup("buckets/sketch_bits", within=config),
-        sketch_size=lookup("buckets/sketch_size", within=config),
+        **bucket_settings.deciding(),
     script:
         "../scripts/hash_kmers.py"
 
@@ -75,6 +67,7 @@ rule partition_records:
         rows=collect("results/sequences/{sample}.json", sample=in_partitions),
     output:
         partitions=collect("results/buckets/partitions/{shard}.fasta.gz", shard=partitions),
+        table="results/buckets/partitions.parquet",
     log:
         "logs/partition_records.log",
     benchmark:
@@ -84,6 +77,8 @@ rule partition_records:
     resources:
         mem_mb=8000,
         runtime=240,
+    params:
+        partitions=lookup("buckets/partitions", within=config),
     script:
         "../scripts/partition_records.py"
 

@@ -8,5 +8,5 @@ from helixflow.buckets import BucketSettings
 from helixflow.buckets.files import hash_members
 from helixflow.members import read_members
 
-settings = BucketSettings(**snakemake.params)
+settings = BucketSettings.of(snakemake.config["buckets"])
 hash_members(read_members(snakemake.input[0]), snakemake.output.buckets, settings, snakemake.threads)

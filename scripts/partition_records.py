@@ -6,4 +6,4 @@ log_to(snakemake.log[0])
 
 from helixflow.buckets.partitions import partition_records
 
-partition_records(snakemake.input.rows, snakemake.output.partitions)
+partition_records(snakemake.input.rows, snakemake.output.partitions, snakemake.output.table)

@@ -149,7 +149,7 @@ def share_that_meets(folder: Path, n: int, partitions: int) -> tuple[float, floa
     fasta, outputs = folder / "reads.fasta", [folder / f"{i:03d}.fasta.gz" for i in range(partitions)]
     fasta.write_bytes(b"".join(b">%d\n%b\n" % (i, read) for i, read in enumerate(reads)))
     write_json(folder / "reads.json", {"sample": "reads", "kind": "reads", "written": [fasta.name]})
-    partition_records([folder / "reads.json"], outputs)
+    partition_records([folder / "reads.json"], outputs, folder / "partitions.parquet")
     found, loads = np.zeros(n, int), np.zeros(partitions)
     for partition, output in enumerate(outputs):
         for name, read in read_fasta(output):

@@ -362,6 +362,24 @@ def test_what_cannot_be_made_is_refused(tmp_path, change, message):
         check_settings(asdict(chosen) | {"threads": 1})
 
 
+@pytest.mark.parametrize(
+    ("change", "decides"),
+    [
+        ({"k": 9, "bits": 9, "modulus": 5, "planes": "x.npz", "symmetric": True}, False),
+        ({"patterns": ("111",)}, True),
+        ({"sketch_k": 15}, True),
+        ({"sketch_family": "spaced", "sketch_k": 21}, True),
+        ({"family": "lshvec"}, True),
+    ],
+)
+def test_only_keys_that_are_used_repeat_a_job(change, decides):
+    before = BucketSettings(31, 20, "spaced", 1, 64)
+    assert (replace(before, **change).deciding() != before.deciding()) == decides
+    assert replace(before, **change).planes_files() == []
+    lshvec = replace(before, family="lshvec", planes="x.npz")
+    assert lshvec.planes_files() == ["x.npz"] and lshvec.deciding()["planes"] == "x.npz"
+
+
 # Laws of random planes: two points at angle theta are on one side with probability 1 - theta / pi.
 
 COMPLEX = np.array([-1, -1j, 1j, 1])

@@ -53,7 +53,7 @@ def plain_groups(names, residues, sketches, min_jaccard) -> dict[str, str]:
 def test_empty_input_gives_a_valid_empty_table(tmp_path):
     group_files([], tmp_path / "groups.parquet", 0.5)
     assert read_table(tmp_path / "groups.parquet") == {
-        "unit": [], "group": [], "representative": [], "residues": [],
+        "unit": [], "group": [], "representative": [], "jaccard": [], "residues": [],
     }  # fmt: skip
 
 
@@ -81,6 +81,14 @@ def test_groups_hold_strains_and_keep_genomes_apart(tmp_path):
         **dict.fromkeys(("plasmid", "plasmid_short"), "plasmid"),
         "nothing": "nothing",
     }
+    kmers = {name: canonical_kmers(genome.encode()) for name, genome in genomes.items()}
+    for unit, representative, estimate in zip(
+        table["unit"], table["representative"], table["jaccard"], strict=True
+    ):
+        one, other = kmers[unit], kmers[representative]
+        exact = len(one & other) / len(one | other) if one else 1.0
+        # Planes put unlike 21-mers into one bucket too, here one in 500, and a sketch has 256 values.
+        assert abs(estimate - exact) < 0.1 and (unit != representative or estimate == 1)
     groups = dict(zip(table["representative"], table["group"], strict=True))
     assert sorted(groups.values()) == [0, 1, 2]
     assert table["residues"] == [len(genomes[unit]) for unit in table["unit"]]

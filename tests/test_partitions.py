@@ -3,6 +3,7 @@
 import gzip
 import tracemalloc
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from helixflow.buckets.partitions import order_records, partition_records, share
 from helixflow.errors import SourceError
 from helixflow.fasta import read_fasta
 from helixflow.files import write_json
+from helixflow.tables import read_rows
 from kmers import random_sequence, reverse
 from strains import overlapping_pairs, simulate_reads
 from workflow import snakemake
@@ -35,7 +37,12 @@ def as_fastq(records: dict[str, str]) -> str:
 
 
 def outputs_of(folder, n: int) -> list:
-    return [folder / f"{number:03d}.fasta.gz" for number in range(n)]
+    return [folder / "partitions" / f"{number:03d}.fasta.gz" for number in range(n)]
+
+
+def table_of(outputs) -> Path:
+    """The table beside a folder of partitions."""
+    return outputs[0].parent.with_suffix(".parquet")
 
 
 def read_partitions(outputs) -> list[list[tuple[str, str]]]:
@@ -56,11 +63,15 @@ def test_every_record_is_in_one_partition_whole(tmp_path):
         write_row(tmp_path, "run", "reads", {"1.fastq.gz": as_fastq(one), "2.fastq.gz": as_fastq(two)}),
     ]
     outputs = outputs_of(tmp_path, 4)
-    partition_records(rows, outputs)
+    partition_records(rows, outputs, table_of(outputs))
     expected = [(f"soil/{name}", text) for name, text in contigs.items()]
-    expected += [(f"run/{name}", text) for reads in (one, two) for name, text in reads.items()]
+    mates = enumerate((one, two), 1)
+    expected += [(f"run/{name}/{mate}", text) for mate, reads in mates for name, text in reads.items()]
     found = read_partitions(outputs)
     assert Counter(record for part in found for record in part) == Counter(expected)
+    rows = [(name, at, len(text)) for at, part in enumerate(found) for name, text in part]
+    assert sorted(read_rows(table_of(outputs), ["record", "partition", "residues"])) == sorted(rows)
+    assert len({name for name, _, _ in rows}) == len(rows), "mates have names of their own"
     assert all(output.read_bytes()[12:14] == b"BC" for output in outputs), "bgzip"
 
 
@@ -72,7 +83,7 @@ def test_the_order_of_rows_is_nothing(tmp_path):
     written = []
     for number, order in enumerate((rows, rows[::-1], rows)):
         outputs = outputs_of(tmp_path / str(number), 5)
-        partition_records(order, outputs)
+        partition_records(order, outputs, table_of(outputs))
         written.append([output.read_bytes() for output in outputs])
     assert written[0] == written[1] == written[2]
     assert len({*written[0]}) == 5
@@ -83,9 +94,9 @@ def test_letters_are_not_kept_in_memory(tmp_path):
     content = as_fasta({str(i): random_sequence(1_000, i) * 100 for i in range(200)})
     row = write_row(tmp_path, "x", "metagenome", {"x.fasta.gz": content})
     del content
-    partition_records([row], outputs_of(tmp_path, 4))
+    partition_records([row], outputs_of(tmp_path, 4), table_of(outputs_of(tmp_path, 4)))
     tracemalloc.start()
-    partition_records([row], outputs_of(tmp_path, 4))
+    partition_records([row], outputs_of(tmp_path, 4), table_of(outputs_of(tmp_path, 4)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20e6 / 3
@@ -93,21 +104,25 @@ def test_letters_are_not_kept_in_memory(tmp_path):
 
 def test_fewer_records_than_partitions_and_none(tmp_path):
     row = write_row(tmp_path, "x", "metagenome", {"x.fasta.gz": as_fasta({"a": "ACGT", "b": "ACGTACGT"})})
-    partition_records([row], outputs_of(tmp_path, 4))
+    partition_records([row], outputs_of(tmp_path, 4), table_of(outputs_of(tmp_path, 4)))
     assert sorted(map(len, read_partitions(outputs_of(tmp_path, 4)))) == [0, 0, 1, 1]
-    leftover = tmp_path / ".0123456789ab.001.fasta.gz"
+    leftover = tmp_path / "partitions" / ".0123456789ab.001.fasta.gz"
     leftover.write_text("of a job that was killed")
-    partition_records([], outputs_of(tmp_path, 3))
+    partition_records([], outputs_of(tmp_path, 3), table_of(outputs_of(tmp_path, 3)))
     assert not leftover.exists()
     assert read_partitions(outputs_of(tmp_path, 3)) == [[], [], []]
+    assert len(list((tmp_path / "partitions").iterdir())) == 3, "the fourth of before would be read with them"
+    partition_records([row], [], table_of(outputs_of(tmp_path, 1)))
+    assert not list((tmp_path / "partitions").iterdir())
+    assert not list(read_rows(table_of(outputs_of(tmp_path, 1)), ["record"]))
 
 
 def test_a_missing_file_is_told_and_nothing_is_written(tmp_path):
     row = write_row(tmp_path, "x", "metagenome", {"x.fasta.gz": as_fasta({"a": "ACGT"})})
     (tmp_path / "x.fasta.gz").unlink()
     with pytest.raises(SourceError, match=r"x.fasta.gz: is missing"):
-        partition_records([row], outputs_of(tmp_path, 2))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.json"]
+        partition_records([row], outputs_of(tmp_path, 2), table_of(outputs_of(tmp_path, 2)))
+    assert not list(tmp_path.rglob("*.gz")) and not list(tmp_path.rglob("*.parquet"))
 
 
 def encodings():
@@ -186,7 +201,7 @@ def test_overlapping_reads_meet(tmp_path):
         "reads",
         {"x.fastq.gz": as_fastq({str(i): read.decode() for i, read in enumerate(reads)})},
     )
-    partition_records([row], outputs_of(tmp_path, 16))
+    partition_records([row], outputs_of(tmp_path, 16), table_of(outputs_of(tmp_path, 16)))
     found = np.full(len(reads), -1)
     loads = np.zeros(16)
     for number, part in enumerate(read_partitions(outputs_of(tmp_path, 16))):
@@ -217,3 +232,8 @@ def test_the_workflow_makes_partitions_when_it_is_asked_to(tmp_path):
     files = sorted((tmp_path / "results/buckets/partitions").iterdir())
     assert [file.name for file in files] == ["000.fasta.gz", "001.fasta.gz", "002.fasta.gz"]
     assert sum(map(len, read_partitions(files))) == 30
+    configfile = tmp_path / "config.yaml"
+    configfile.write_text(configfile.read_text().replace("partitions: 3", "partitions: 1"))
+    snakemake(tmp_path, "buckets")
+    assert [path.name for path in files[0].parent.iterdir()] == ["000.fasta.gz"]
+    assert len(read_partitions(files[:1])[0]) == 30

@@ -44,15 +44,20 @@ def hash_members(
 
     remove_leftovers(output)
     all_kmers = Pass(members, settings, threads)
-    units, saturated = 0, 0
+    units, letters, saturated = 0, 0, 0
     with whole_file(output) as path, h5py.File(path, "w") as h5:
         h5.attrs.update(describe(all_kmers.spectrum, all_kmers.sketched))
         writer = _UnitWriter(h5, settings.sketch_size)
         for batch in all_kmers.units():
             writer.append(batch)
-            units += len(batch.names)
+            units, letters = units + len(batch.names), letters + int(batch.residues.sum())
             saturated += _count_saturated(batch, settings.sketch_size, all_kmers.sketched.n_bucket)
         _write_spectrum(h5, all_kmers.counts.stretches())
+        used = len(h5["/spectrum/bucket"])
+    log.info(
+        "%s: %d units of %d letters, %d of %d buckets in use",
+        output, units, letters, used, all_kmers.spectrum.n_bucket,
+    )  # fmt: skip
     if saturated:
         log.warning(
             "%s: %d of %d units fill more than %d %% of the buckets that are sketched, so unrelated ones "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,10 +15,13 @@ from numpy.typing import NDArray
 from helixflow.buckets.sketches import EMPTY
 from helixflow.tables import write_parquet
 
+log = logging.getLogger(__name__)
+
 _GROUP_TYPES = {
     "unit": "string",
     "group": "int32",
     "representative": "string",
+    "jaccard": "float64",
     "residues": "int64",
 }
 #: Bands of a sketch: of a pair with a Jaccard index of .1, none of 128 minima is shared once in 10^6 times.
@@ -40,7 +44,7 @@ def group_files(
     files : iterable of path
         Written by `hash_members`.
     output : path
-        Parquet: unit, group, representative, residues.
+        Parquet: unit, group, representative, jaccard (estimated index of the two), residues.
     min_jaccard : float
         See `group_units`.
     """
@@ -48,15 +52,17 @@ def group_files(
     names, residues = _read_names(files)
     order = _longest_first(names, residues)
     with _sketches_in_order(files, order) as sketches:
-        chosen = _choose(sketches, min_jaccard)
-    representatives = [names[unit] for unit in _unordered(chosen, order)]
+        chosen, similarities = _choose(sketches, min_jaccard)
+    representatives = [names[unit] for unit in _unordered(order[chosen], order)]
     groups = {name: number for number, name in enumerate(sorted(set(representatives)))}
-    rows = sorted(zip(names, representatives, residues, strict=True))
+    log.info("%d units are in %d groups", len(names), len(groups))
+    rows = sorted(zip(names, representatives, _unordered(similarities, order), residues, strict=True))
     columns: dict[str, list[Any]] = {
-        "unit": [unit for unit, _, _ in rows],
-        "group": [groups[representative] for _, representative, _ in rows],
-        "representative": [representative for _, representative, _ in rows],
-        "residues": [count for _, _, count in rows],
+        "unit": [unit for unit, _, _, _ in rows],
+        "group": [groups[representative] for _, representative, _, _ in rows],
+        "representative": [representative for _, representative, _, _ in rows],
+        "jaccard": [similarity for _, _, similarity, _ in rows],
+        "residues": [count for _, _, _, count in rows],
     }
     write_parquet(output, columns, _GROUP_TYPES)
 
@@ -86,8 +92,8 @@ def group_units(
     """
     order = _longest_first(names, residues)
     rows = [sketches[unit] for unit in order]
-    chosen = _choose(np.array(rows, np.uint32).reshape(len(rows), -1 if rows else 1), min_jaccard)
-    return [names[unit] for unit in _unordered(chosen, order)]
+    chosen, _ = _choose(np.array(rows, np.uint32).reshape(len(rows), -1 if rows else 1), min_jaccard)
+    return [names[unit] for unit in _unordered(order[chosen], order)]
 
 
 def _longest_first(names: Sequence[str], residues: Sequence[int]) -> NDArray[np.int64]:
@@ -95,15 +101,19 @@ def _longest_first(names: Sequence[str], residues: Sequence[int]) -> NDArray[np.
     return np.array(order, np.int64)
 
 
-def _unordered(chosen: NDArray[np.int32], order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Turn places in an order into numbers of units, by number of unit."""
-    representatives = np.empty_like(order)
-    representatives[order] = order[chosen]
-    return representatives
+def _unordered(values: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
+    """Return what is given in an order of units by number of unit."""
+    by_unit = np.empty_like(values)
+    by_unit[order] = values
+    return by_unit
 
 
-def _choose(sketches: NDArray[np.uint32], min_jaccard: float) -> NDArray[np.int32]:
-    """Give each of units in order the place of its representative, looking at likely ones alone.
+def _choose(
+    sketches: NDArray[np.uint32], min_jaccard: float
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Give each of units in order the place of its representative and how similar it is to it.
+
+    Only likely ones are looked at.
 
     Two units are compared when enough of the minima of their bands are equal (min-wise hashing with
     banding; Broder 1997, Indyk & Motwani 1998).
@@ -114,9 +124,9 @@ def _choose(sketches: NDArray[np.uint32], min_jaccard: float) -> NDArray[np.int3
     for begin in range(0, len(sketches), _ROWS):
         matching.band_minima(sketches[begin : begin + _ROWS], minima[begin : begin + _ROWS])
     lists, bounds = _make_lists(minima)
-    chosen = np.empty(len(sketches), np.int32)
-    matching.choose(sketches, lists, bounds, _MOST, float(min_jaccard), chosen)
-    return chosen
+    chosen, similarities = np.empty(len(sketches), np.int32), np.empty(len(sketches))
+    matching.choose(sketches, lists, bounds, _MOST, float(min_jaccard), chosen, similarities)
+    return chosen, similarities
 
 
 def _make_lists(minima: NDArray[np.uint32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

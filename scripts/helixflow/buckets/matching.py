@@ -126,6 +126,7 @@ def choose(
     most: int,
     min_jaccard: float,
     chosen: NDArray[np.int32],
+    similarities: NDArray[np.float64],
 ) -> None:
     """Give each unit, in order, the first representative that is similar enough, or make it one.
 
@@ -142,6 +143,8 @@ def choose(
     min_jaccard : float
     chosen : (u,) int32
         The representative of each; filled.
+    similarities : (u,) float64
+        Estimated Jaccard index of each with it; filled.
     """
     holders, filled = np.empty(bounds[-1], np.int32), np.zeros(bounds.size - 1, np.int32)
     shared, found = np.zeros(chosen.size, np.int32), np.empty(lists.shape[1] * most, np.int32)
@@ -156,14 +159,16 @@ def choose(
                     found[n_found] = holder
                     n_found += 1
                 shared[holder] += 1
-        chosen[unit] = unit
+        chosen[unit], similarities[unit] = unit, 1.0
         found[:n_found].sort()
         for holder in found[:n_found]:
             # A quarter of what is expected of a pair that just passes: it is missed less than once in 1,000.
             likely = 4 * shared[holder] >= min_jaccard * n_open
             shared[holder] = 0
-            if likely and chosen[unit] == unit and _similarity(sketches, unit, holder) >= min_jaccard:
-                chosen[unit] = holder
+            if likely and chosen[unit] == unit:
+                similarity = _similarity(sketches, unit, holder)
+                if similarity >= min_jaccard:
+                    chosen[unit], similarities[unit] = holder, similarity
         if chosen[unit] == unit:
             for number in lists[unit]:
                 if number >= 0 and filled[number] < most:

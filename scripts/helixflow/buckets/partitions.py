@@ -6,6 +6,8 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from helixflow.buckets.settings import BucketSettings
 from helixflow.files import remove_leftovers, whole_file
 from helixflow.members import Member, read_members
 from helixflow.sequences.formats.bgzf import BgzfWriter
+from helixflow.tables import write_rows
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +39,13 @@ _SLICES = 16
 #: Codes of letters as `parsing` has them; other letters stay, which are above all codes.
 _CODES = bytes.maketrans(b"ACGTUacgtu", b"\0\1\2\3\3\0\1\2\3\3")
 
+#: Columns of the table of records and their Arrow types.
+_TABLE_TYPES = {"record": "string", "partition": "int16", "residues": "int64"}
+
 StrPath = str | os.PathLike[str]
 
 
-def partition_records(rows: Iterable[StrPath], outputs: Sequence[StrPath]) -> None:
+def partition_records(rows: Iterable[StrPath], outputs: Sequence[StrPath], table: StrPath) -> None:
     """Write the records of rows of reads and metagenomes into partitions of equal numbers of letters.
 
     The records are read twice, one at a time; of each, a sketch of at most 3.2 kB stays in memory.
@@ -49,29 +55,51 @@ def partition_records(rows: Iterable[StrPath], outputs: Sequence[StrPath]) -> No
     rows : iterable of path
         ``results/sequences/{sample}.json``, in any order.
     outputs : sequence of path
-        A FASTA file for each partition, bgzip; records are called ``sample/record``.
+        A FASTA file for each partition, bgzip; records are called ``sample/record``, mates
+        ``sample/record/1`` and ``sample/record/2``.
+    table : path
+        Parquet: record, partition, residues; in the order of rows and their files. What a run with
+        more partitions left in the folder of its name is removed.
 
     Raises
     ------
     SourceError
         When a file is not there that a row names.
     """
+    _remove_others(Path(table).with_suffix(""), outputs)
+    if not outputs:
+        write_rows(table, [], _TABLE_TYPES)
+        return
     members = sorted((member for row in rows for member in read_members(row)), key=lambda each: each.name)
     letters, hashes, bounds = _sketch_records(members)
     order = order_records(hashes, bounds)
     partitions = share_out(letters, order, len(outputs))
     loads = np.bincount(partitions, letters, len(outputs))
     log.info("%d records, %d letters, the largest partition has %d", len(letters), letters.sum(), loads.max())
-    _write(members, partitions, outputs)
+    write_rows(table, _write(members, partitions, outputs), _TABLE_TYPES)
+
+
+def _remove_others(folder: Path, outputs: Sequence[StrPath]) -> None:
+    """Remove partitions that are not written now, lest they be read with those that are."""
+    names = {Path(output).name for output in outputs}
+    for path in folder.glob("[0-9][0-9][0-9].fasta.gz"):
+        if path.name not in names:
+            path.unlink()
 
 
 def _records(members: Iterable[Member]) -> Iterator[tuple[str, bytes]]:
+    """Give the records of members under names that tell mates apart."""
     for member in members:
-        for name, sequence in member.records():
-            yield f"{member.name}/{name}", sequence.encode()
+        for number, path in enumerate(member.paths, 1):
+            mate = f"/{number}" if len(member.paths) > 1 else ""
+            for name, sequence in replace(member, paths=(path,)).records():
+                yield f"{member.name}/{name.removesuffix(mate)}{mate}", sequence.encode()
 
 
-def _write(members: Iterable[Member], partitions: NDArray[np.int32], outputs: Sequence[StrPath]) -> None:
+def _write(
+    members: Iterable[Member], partitions: NDArray[np.int32], outputs: Sequence[StrPath]
+) -> Iterator[tuple[str, int, int]]:
+    """Write records to their partitions; give name, partition and letters of each."""
     with ExitStack() as files:
         writers = []
         for output in outputs:
@@ -80,6 +108,7 @@ def _write(members: Iterable[Member], partitions: NDArray[np.int32], outputs: Se
             writers.append(files.enter_context(BgzfWriter(stream)))
         for (name, sequence), partition in zip(_records(members), partitions, strict=True):
             writers[partition].write(b">%b\n%b\n" % (name.encode(), sequence))
+            yield name, partition, len(sequence)
 
 
 def _sketch_records(

@@ -92,14 +92,16 @@ def read_planes(path: str, k: int) -> tuple[NDArray[np.complex128], NDArray[np.c
     try:
         with np.load(path, allow_pickle=False) as file:
             normals, offsets = (np.asarray(file[name], complex) for name in ("normals", "offsets"))
-    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+    except OSError as error:
+        raise ConfigError(f"buckets/planes: {path} cannot be read ({error.strerror})") from None
+    except (KeyError, ValueError, TypeError, EOFError, BadZipFile, zlib.error):
         raise ConfigError(
-            f"buckets/planes: {path} cannot be read as an .npz with the arrays normals and offsets ({error})"
+            f"buckets/planes: {path} cannot be read as an .npz with arrays of numbers normals and offsets"
         ) from None
     if normals.ndim != 2 or normals.shape[1] != k or offsets.shape != normals.shape[:1] or not len(normals):
         raise ConfigError(
             f"buckets/planes: {path} has normals {normals.shape} and offsets {offsets.shape}, expected "
-            f"(m, {k}) and (m,) for buckets/k = {k}"
+            f"(m, {k}) and (m,) for k = {k} (buckets/k, or buckets/sketch_k where they are sketched)"
         )
     size = np.maximum(np.abs(normals).max(axis=1), np.abs(offsets))
     if not ((size > 1 / _EXTREME) & (size < _EXTREME)).all():

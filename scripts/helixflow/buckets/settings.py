@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from helixflow.errors import ConfigError
@@ -14,6 +14,13 @@ MOST_BITS = 26
 _MOST_PATTERNS = 8
 #: Bases of a pattern: a k-mer of it is a number of 64 bits.
 _LONGEST_PATTERN = 32
+#: What a family is made of.
+_KEYS = {
+    "hyperplane": ("k", "bits", "symmetric", "seed"),
+    "lshvec": ("k", "bits", "planes", "modulus", "seed"),
+    "spaced": ("patterns",),
+    "hash": ("k", "bits", "seed"),
+}
 
 
 @dataclass(frozen=True)
@@ -33,9 +40,26 @@ class BucketSettings:
     sketch_k: int = 21
     sketch_bits: int = 32
 
+    @classmethod
+    def of(cls, section: dict[str, Any]) -> BucketSettings:
+        """Return the settings of the section ``buckets`` of the configuration."""
+        return cls(**{field.name: section[field.name] for field in fields(cls)})
+
     def of_sketch(self) -> BucketSettings:
         """Return the settings whose buckets are sketched."""
         return replace(self, family=self.sketch_family, k=self.sketch_k, bits=self.sketch_bits)
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the keys that these families use, so that a change of another repeats nothing."""
+        of_sketch = {"k": "sketch_k", "bits": "sketch_bits"}
+        names = {"family", "sketch_family", "sketch_size", *_KEYS[self.family]}
+        names |= {of_sketch.get(key, key) for key in _KEYS[self.sketch_family]}
+        return {name: value for name, value in asdict(self).items() if name in names}
+
+    def planes_files(self) -> list[str]:
+        """Return the file of planes, where one is used."""
+        used = self.planes and "lshvec" in (self.family, self.sketch_family)
+        return [self.planes] if used else []
 
 
 def check_settings(section: dict[str, Any]) -> None:
@@ -51,8 +75,7 @@ def check_settings(section: dict[str, Any]) -> None:
     ConfigError
         With one line for the first thing that is wrong.
     """
-    known = {field.name for field in fields(BucketSettings)}
-    settings = BucketSettings(**{key: value for key, value in section.items() if key in known})
+    settings = BucketSettings.of(section)
     for each in (settings, settings.of_sketch()):
         check_family(each)
         if each.family == "lshvec" and each.planes:
