@@ -53,7 +53,7 @@ rule group_units:
     conda:
         "../envs/buckets.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=8000,
         runtime=60,
     params:
         min_jaccard=lookup("buckets/min_jaccard", within=config),

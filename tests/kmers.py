@@ -58,11 +58,12 @@ def planes(settings: BucketSettings):
     weights = weights.tolist()
 
     def bucket(kmer: str) -> int:
+        """LSHVec takes the modulus of each strand, and then the smaller one."""
         rows = [weights[i][BASES.index(base)] for i, base in enumerate(kmer)]
         scores = [sum(column) for column in zip(*rows, strict=True)]
-        return sum(2**j for j, score in enumerate(scores) if score > thresholds[j])
+        return sum(2**j for j, score in enumerate(scores) if score > thresholds[j]) % modulus
 
-    return [(settings.k, lambda kmer: min(bucket(kmer), bucket(reverse(kmer))) % modulus)]
+    return [(settings.k, lambda kmer: min(bucket(kmer), bucket(reverse(kmer))))]
 
 
 def hashes(settings: BucketSettings):

@@ -134,6 +134,7 @@ def _expected(error: ValidationError) -> str:
         "minimum": "at least {}",
         "exclusiveMinimum": "more than {}",
         "maximum": "at most {}",
+        "minItems": "at least {} entry",
         "minLength": "a text of at least {} character",
         "pattern": "a text that matches {}",
     }

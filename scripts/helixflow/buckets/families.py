@@ -25,7 +25,7 @@ from helixflow.buckets.planes import (
     read_planes,
     sample_planes,
 )
-from helixflow.buckets.settings import BucketSettings, check_family, check_planes
+from helixflow.buckets.settings import BucketSettings, check_family
 
 #: Bases of a chunk of a table of lanes of 8 bits, and of 64.
 _CHUNK, _WIDE_CHUNK = 5, 3
@@ -51,8 +51,6 @@ class Encoding:
         What it is called with, behind the arguments that all kernels have.
     about : dict
         The family and what it was made of, for the attributes of a file.
-    modulus : int
-        What ids are taken modulo, 0 for nothing.
     """
 
     span: int
@@ -62,7 +60,6 @@ class Encoding:
     tables: tuple[Any, ...]
     about: dict[str, Any]
     per_window: int = 1
-    modulus: int = 0
 
     def hash(
         self,
@@ -75,10 +72,7 @@ class Encoding:
         """Write the ids of a block of codes as `kernels` describes it, and return their number."""
         from helixflow.buckets import kernels
 
-        n = int(getattr(kernels, self.kernel)(codes, first, starts, marks, ids, *self.tables))
-        if self.modulus:
-            kernels.fold(ids, n, self.modulus)
-        return n
+        return int(getattr(kernels, self.kernel)(codes, first, starts, marks, ids, *self.tables))
 
 
 def make_encoding(settings: BucketSettings) -> Encoding:
@@ -104,16 +98,16 @@ def _make_hyperplane(settings: BucketSettings) -> Encoding:
 
 
 def _make_lshvec(settings: BucketSettings) -> Encoding:
-    """LSHVec's affine planes: bit j is Re(x conj(p)) > Re(c); the smaller strand; modulo a number."""
+    """LSHVec's affine planes: bit j is Re(x conj(p)) > Re(c), modulo a number; then the smaller strand."""
     if settings.planes:
         normals, offsets = read_planes(settings.planes, settings.k)
-        check_planes(settings.family, len(normals))
         settings = replace(settings, bits=len(normals))
     else:
         normals, offsets = sample_planes(settings.k, settings.bits, settings.seed)
     weights, thresholds = fixed_planes(normals, offsets)
     table = plane_table(weights, thresholds, 2, _WIDE_CHUNK)
-    n_bucket = min(1 << settings.bits, settings.modulus)
+    folded = settings.modulus < 1 << settings.bits
+    n_bucket = settings.modulus if folded else 1 << settings.bits
     digest = hashlib.sha256(weights.tobytes() + thresholds.tobytes()).hexdigest()
     about = _about(settings, "k", "bits", "modulus") | {"planes": f"sha256:{digest}"}
     return Encoding(
@@ -121,9 +115,8 @@ def _make_lshvec(settings: BucketSettings) -> Encoding:
         settings.k,
         n_bucket,
         "wide_planes",
-        (aligned(table), settings.k, _WIDE_CHUNK, 2),
+        (aligned(table), settings.k, _WIDE_CHUNK, 2, settings.modulus if folded else 0),
         about if settings.planes else about | {"seed": settings.seed},
-        modulus=settings.modulus if n_bucket < 1 << settings.bits else 0,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.buckets.sketches import EMPTY
+from helixflow.files import remove_leftovers
 from helixflow.tables import write_parquet
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ _GROUP_TYPES = {
 #: Bands of a sketch: of a pair with a Jaccard index of .1, none of 128 minima is shared once in 10^6 times.
 _BANDS = 128
 #: Representatives that are remembered by one minimum, so that one that all units share costs no more.
-_MOST = 32
+_MOST = 1024
 #: Sketches that are read at a time.
 _ROWS = 4096
 
@@ -48,6 +49,7 @@ def group_files(
     min_jaccard : float
         See `group_units`.
     """
+    remove_leftovers(output)
     files = list(files)
     names, residues = _read_names(files)
     order = _longest_first(names, residues)
@@ -125,7 +127,13 @@ def _choose(
         matching.band_minima(sketches[begin : begin + _ROWS], minima[begin : begin + _ROWS])
     lists, bounds = _make_lists(minima)
     chosen, similarities = np.empty(len(sketches), np.int32), np.empty(len(sketches))
-    matching.choose(sketches, lists, bounds, _MOST, float(min_jaccard), chosen, similarities)
+    hidden = matching.choose(sketches, lists, bounds, _MOST, float(min_jaccard), chosen, similarities)
+    if hidden:
+        log.warning(
+            "%d representatives are like more than %d before them, and units that are like one of these "
+            "alone are representatives too; lower buckets/min_jaccard, or leave the groups unused",
+            hidden, _MOST,
+        )  # fmt: skip
     return chosen, similarities
 
 

@@ -101,6 +101,7 @@ def _planes(
     k: int,
     width: int,
     strands: int,
+    modulus: int,
 ) -> int:
     """Hash by hyperplanes: bit j of an id says whether lane j of the sum of rows is below zero.
 
@@ -110,7 +111,10 @@ def _planes(
         A row for every word of every chunk of `width` bases, the last chunk of a k-mer first. Of 64
         lanes, the first 32 are of the strand that is read, the others of the other one, and the smaller
         of the two is the id; of one strand, all 32 are.
+    modulus : int
+        What the ids of both strands are taken modulo, 0 for nothing.
     """
+    fold = np.uint64(modulus)
     words = np.zeros(_TILE + 64, np.uint16)
     whole = np.uint64((k - 1) // width)
     mask = np.uint16((1 << (2 * width)) - 1)
@@ -128,7 +132,10 @@ def _planes(
             for at in range(np.uint64(k - 1), np.uint64(stop - back)):
                 if strands == 2:
                     sides = _sides(table, words, at, whole, np.uint64(width), rest, 64)
-                    ids[n] = min(sides & np.uint64(0xFFFFFFFF), sides >> np.uint64(32))
+                    one, other = sides & np.uint64(0xFFFFFFFF), sides >> np.uint64(32)
+                    if fold:
+                        one, other = one % fold, other % fold
+                    ids[n] = min(one, other)
                 else:
                     ids[n] = _sides(table, words, at, whole, np.uint64(width), rest, 32)
                 n += np.uint64(1)
@@ -150,7 +157,7 @@ def planes(
     strands: int,
 ) -> int:
     """Hash by planes whose sums have 8 bits; see `_planes`."""
-    return _planes(codes, first, starts, marks, ids, table, k, width, strands)
+    return _planes(codes, first, starts, marks, ids, table, k, width, strands, 0)
 
 
 @kernel
@@ -164,9 +171,10 @@ def wide_planes(
     k: int,
     width: int,
     strands: int,
+    modulus: int,
 ) -> int:
     """Hash by planes whose sums have 64 bits; see `_planes`."""
-    return _planes(codes, first, starts, marks, ids, table, k, width, strands)
+    return _planes(codes, first, starts, marks, ids, table, k, width, strands, modulus)
 
 
 @part
@@ -338,13 +346,6 @@ def spaced(
 def _popcount(context: Any, value: Any) -> Any:
     """Count the bits that are set."""
     return types.uint64(types.uint64), lambda _, builder, call, values: builder.ctpop(values[0])
-
-
-@kernel
-def fold(ids: NDArray[np.uint32], n: int, modulus: int) -> None:
-    """Take the first `n` ids modulo a number."""
-    for i in range(n):
-        ids[i] %= np.uint32(modulus)
 
 
 @kernel

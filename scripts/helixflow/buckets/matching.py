@@ -127,7 +127,7 @@ def choose(
     min_jaccard: float,
     chosen: NDArray[np.int32],
     similarities: NDArray[np.float64],
-) -> None:
+) -> int:
     """Give each unit, in order, the first representative that is similar enough, or make it one.
 
     Parameters
@@ -145,7 +145,13 @@ def choose(
         The representative of each; filled.
     similarities : (u,) float64
         Estimated Jaccard index of each with it; filled.
+
+    Returns
+    -------
+    int
+        Representatives that are in no list, as all of theirs were full: no unit can find them.
     """
+    hidden = 0
     holders, filled = np.empty(bounds[-1], np.int32), np.zeros(bounds.size - 1, np.int32)
     shared, found = np.zeros(chosen.size, np.int32), np.empty(lists.shape[1] * most, np.int32)
     for unit in range(chosen.size):
@@ -170,10 +176,12 @@ def choose(
                 if similarity >= min_jaccard:
                     chosen[unit], similarities[unit] = holder, similarity
         if chosen[unit] == unit:
+            hidden += n_open == 0 and n_found > 0
             for number in lists[unit]:
                 if number >= 0 and filled[number] < most:
                     holders[bounds[number] + filled[number]] = unit
                     filled[number] += 1
+    return hidden
 
 
 @part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from helixflow.buckets.families import Encoding, make_encoding
 from helixflow.buckets.settings import BucketSettings
+from helixflow.errors import ConfigError
 from helixflow.files import remove_leftovers, whole_file
 from helixflow.members import Member, read_members
 from helixflow.sequences.formats.bgzf import BgzfWriter
@@ -36,6 +38,10 @@ _TIMES = 4
 _LARGE = 0.04
 #: Hashes are sorted by so many slices, which takes less memory than sorting all of them at a time.
 _SLICES = 16
+#: Bases of a record that are hashed together, which takes 40 bytes each.
+_STRETCH = 1 << 20
+#: Files that are open beside those of the partitions.
+_OPEN = 64
 #: Codes of letters as `parsing` has them; other letters stay, which are above all codes.
 _CODES = bytes.maketrans(b"ACGTUacgtu", b"\0\1\2\3\3\0\1\2\3\3")
 
@@ -67,6 +73,7 @@ def partition_records(rows: Iterable[StrPath], outputs: Sequence[StrPath], table
         When a file is not there that a row names.
     """
     _remove_others(Path(table).with_suffix(""), outputs)
+    remove_leftovers(table)
     if not outputs:
         write_rows(table, [], _TABLE_TYPES)
         return
@@ -100,6 +107,7 @@ def _write(
     members: Iterable[Member], partitions: NDArray[np.int32], outputs: Sequence[StrPath]
 ) -> Iterator[tuple[str, int, int]]:
     """Write records to their partitions; give name, partition and letters of each."""
+    _allow_open(len(outputs))
     with ExitStack() as files:
         writers = []
         for output in outputs:
@@ -109,6 +117,18 @@ def _write(
         for (name, sequence), partition in zip(_records(members), partitions, strict=True):
             writers[partition].write(b">%b\n%b\n" % (name.encode(), sequence))
             yield name, partition, len(sequence)
+
+
+def _allow_open(n: int) -> None:
+    """Let this process open so many files at a time."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < n + _OPEN:
+        raise ConfigError(
+            f"buckets/partitions: {n} files are written at a time, expected at most {hard - _OPEN} where "
+            f"`ulimit -Hn` is {hard}"
+        )
+    if soft != resource.RLIM_INFINITY and soft < n + _OPEN:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (n + _OPEN, hard))
 
 
 def _sketch_records(
@@ -129,8 +149,18 @@ def _sketch_records(
 def sketch_record(sequence: bytes, encodings: Sequence[Encoding]) -> NDArray[np.uint64]:
     """Return the smallest distinct hashes of the k-mers of a record, ascending, 400 at most.
 
-    Two hashes of 32 bits make one, since two of 10^8 k-mers often have one of 32 bits in common.
+    Two hashes of 32 bits make one, since two of 10^8 k-mers often have one of 32 bits in common. A long
+    record is hashed by stretches, each with the k - 1 bases before it.
     """
+    smallest = np.zeros(0, np.uint64)
+    for begin in range(0, len(sequence), _STRETCH):
+        stretch = sequence[max(0, begin - _K + 1) : begin + _STRETCH]
+        smallest = np.unique(np.concatenate([smallest, _hash(stretch, encodings)]))[:_SIZE]
+    return smallest
+
+
+def _hash(sequence: bytes, encodings: Sequence[Encoding]) -> NDArray[np.uint64]:
+    """Return a hash of each k-mer."""
     from helixflow.buckets.parsing import BREAK, PAD
 
     codes = np.full(PAD + len(sequence), BREAK, np.uint8)
@@ -139,8 +169,8 @@ def sketch_record(sequence: bytes, encodings: Sequence[Encoding]) -> NDArray[np.
     for encoding in encodings:
         ids = np.empty(len(codes), np.uint32)
         parts.append(ids[: encoding.hash(codes, PAD, none, none, ids)].astype(np.uint64))
-    smallest: NDArray[np.uint64] = np.unique(parts[0] << np.uint64(32) | parts[1])[:_SIZE]
-    return smallest
+    hashes: NDArray[np.uint64] = parts[0] << np.uint64(32) | parts[1]
+    return hashes
 
 
 def order_records(hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.buckets.settings import BucketSettings
+from helixflow.buckets.settings import MOST_BITS, BucketSettings
 from helixflow.errors import ConfigError
 
 #: Lanes of a strand in a row of a table.
 LANES = 32
 #: What the integers of a plane add up to at most, so that no sum leaves 8 bits.
 _LARGEST = 127
-#: What a float of LSHVec's planes, 1 at most, is multiplied by to become an integer.
+#: What the largest number of one of LSHVec's planes becomes as an integer.
 _FIXED = 2.0**40
+#: A pivot below this is of k-mers that lie on more than one plane.
+_SINGULAR = 1e-6
 #: Between this and its inverse lie the largest numbers of the planes of a file.
 _EXTREME = 1e100
 
@@ -59,7 +59,8 @@ def sample_planes(k: int, bits: int, seed: int) -> tuple[NDArray[np.complex128],
     """Return affine planes as LSHVec makes them, but through random k-mers in place of some of the data.
 
     Each is the affine hull of k k-mers: normal p and offset c with ``x . conj(p) = c`` for all of them. What
-    is open in that, a complex factor, is of length 1 and random.
+    is open in that, a complex factor, is random in its angle. There is no function here whose last digit
+    depends on the machine, so that all machines have the same planes.
 
     Returns
     -------
@@ -72,17 +73,38 @@ def sample_planes(k: int, bits: int, seed: int) -> tuple[NDArray[np.complex128],
     offsets: list[complex] = []
     while len(normals) < bits:
         kmers = bases[dice.integers(0, 4, (k, k))]
-        turn = np.exp(2j * np.pi * dice.random())
-        if np.linalg.cond(kmers) < 1e6:
-            normal = np.linalg.solve(kmers, np.full(k, turn)).conj()
-            length = np.linalg.norm(normal)
-            normals.append(normal / length)
-            offsets.append(turn / length)
+        turn = complex(*dice.integers(-(1 << 20), 1 << 20, 2))
+        solution = _solve(kmers, turn) if 0 < abs(turn) <= 1 << 20 else None
+        if solution is not None:
+            normals.append(solution.conj())
+            offsets.append(turn)
     return np.array(normals), np.array(offsets)
 
 
+def _solve(matrix: NDArray[np.complex128], side: complex) -> NDArray[np.complex128] | None:
+    """Return x (k,) with ``matrix @ x == side`` in every row, or None where it is near to having none.
+
+    Gauss-Jordan elimination of the real system of twice the size. BLAS adds up in an order of its own on each
+    kind of processor; here are only products and differences of two numbers, which are the same everywhere.
+    """
+    k = len(matrix)
+    rows = np.block([[matrix.real, -matrix.imag], [matrix.imag, matrix.real]])
+    rows = np.column_stack([rows, np.repeat([side.real, side.imag], k)])
+    for column in range(2 * k):
+        pivot = column + int(np.abs(rows[column:, column]).argmax())
+        rows[[column, pivot]] = rows[[pivot, column]]
+        if abs(rows[column, column]) < _SINGULAR:
+            return None
+        rows[column] /= rows[column, column]
+        factors = rows[:, column].copy()
+        factors[column] = 0
+        rows -= np.multiply.outer(factors, rows[column])
+    solution: NDArray[np.complex128] = rows[:k, -1] + 1j * rows[k:, -1]
+    return solution
+
+
 def read_planes(path: str, k: int) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-    """Read the planes of a model: arrays ``normals`` (m, k) and ``offsets`` (m,) of an .npz, complex.
+    """Read the planes of a model: arrays ``normals`` (m, k) and ``offsets`` (m,) of an .npz.
 
     Raises
     ------
@@ -91,19 +113,25 @@ def read_planes(path: str, k: int) -> tuple[NDArray[np.complex128], NDArray[np.c
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            normals, offsets = (np.asarray(file[name], complex) for name in ("normals", "offsets"))
+            found = [file[name] for name in ("normals", "offsets")]
+        if any(array.dtype.kind not in "iufc" for array in found):
+            raise ValueError
     except OSError as error:
-        raise ConfigError(f"buckets/planes: {path} cannot be read ({error.strerror})") from None
-    except (KeyError, ValueError, TypeError, EOFError, BadZipFile, zlib.error):
+        raise ConfigError(f"buckets/planes: {path} cannot be read ({error.strerror or error})") from None
+    except Exception:
+        # Archives break in many ways, and numpy's advice on them is to trust the file.
         raise ConfigError(
             f"buckets/planes: {path} cannot be read as an .npz with arrays of numbers normals and offsets"
         ) from None
-    if normals.ndim != 2 or normals.shape[1] != k or offsets.shape != normals.shape[:1] or not len(normals):
+    normals, offsets = (array.astype(complex) for array in found)
+    if normals.ndim != 2 or normals.shape[1] != k or offsets.shape != normals.shape[:1]:
         raise ConfigError(
             f"buckets/planes: {path} has normals {normals.shape} and offsets {offsets.shape}, expected "
             f"(m, {k}) and (m,) for k = {k} (buckets/k, or buckets/sketch_k where they are sketched)"
         )
-    size = np.maximum(np.abs(normals).max(axis=1), np.abs(offsets))
+    if not 1 <= len(normals) <= MOST_BITS:
+        raise ConfigError(f"buckets/planes: {path} has {len(normals)} planes, expected 1 to {MOST_BITS}")
+    size = _sizes(normals, offsets)
     if not ((size > 1 / _EXTREME) & (size < _EXTREME)).all():
         raise ConfigError(
             f"buckets/planes: {path} has a plane of which all numbers are 0, or one is not finite or far too "
@@ -112,12 +140,18 @@ def read_planes(path: str, k: int) -> tuple[NDArray[np.complex128], NDArray[np.c
     return normals, offsets
 
 
+def _sizes(normals: NDArray[np.complex128], offsets: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Return the largest real or imaginary part (m,) of the numbers of each plane."""
+    numbers = np.column_stack([normals, offsets])
+    largest: NDArray[np.float64] = np.maximum(np.abs(numbers.real), np.abs(numbers.imag)).max(axis=1)
+    return largest
+
+
 def fixed_planes(
     normals: NDArray[np.complex128], offsets: NDArray[np.complex128]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return weights (k, 4, m) and offsets (m,) of planes as integers; only real parts are compared."""
-    size = np.maximum(np.abs(normals).max(axis=1), np.abs(offsets))
-    scale = _FIXED / np.where(size > 0, size, 1)
+    scale = _FIXED / _sizes(normals, offsets)
     parts = np.rint(np.stack([normals.real, normals.imag]) * scale[:, None]).astype(np.int64)
     return _weights(parts.transpose(0, 2, 1)), np.rint(offsets.real * scale).astype(np.int64)
 

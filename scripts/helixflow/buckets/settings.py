@@ -81,7 +81,7 @@ def check_settings(section: dict[str, Any]) -> None:
         if each.family == "lshvec" and each.planes:
             from helixflow.buckets.planes import read_planes
 
-            check_planes("lshvec", len(read_planes(each.planes, each.k)[0]))
+            read_planes(each.planes, each.k)
 
 
 def check_family(settings: BucketSettings) -> None:
@@ -95,22 +95,15 @@ def check_family(settings: BucketSettings) -> None:
     if settings.family == "spaced":
         _check_patterns(settings.patterns)
     elif settings.family == "hyperplane" or (settings.family == "lshvec" and not settings.planes):
-        check_planes(settings.family, settings.bits)
+        _check_bits(settings)
     if settings.family == "hyperplane" and settings.symmetric and settings.k < 2:
         raise ConfigError("buckets/symmetric: no plane tells one base from its complement (expected k of 2)")
 
 
-def check_planes(family: str, n: int) -> None:
-    """Check the number of planes of a family.
-
-    Raises
-    ------
-    ConfigError
-        When there are too many.
-    """
-    if n > MOST_BITS:
+def _check_bits(settings: BucketSettings) -> None:
+    if settings.bits > MOST_BITS:
         raise ConfigError(
-            f"buckets: {n} bits of family {family}, expected at most {MOST_BITS} "
+            f"buckets: {settings.bits} bits of family {settings.family}, expected at most {MOST_BITS} "
             "(buckets/bits, or buckets/sketch_bits where it is buckets/sketch_family)"
         )
 
@@ -121,7 +114,7 @@ def _check_patterns(patterns: Sequence[str]) -> None:
     for text in patterns:
         if not 1 <= len(text) <= _LONGEST_PATTERN or set(text) - set("10RK") or set(text) == {"0"}:
             raise ConfigError(
-                f"buckets/patterns: '{text}' is no pattern (expected 1 to {_LONGEST_PATTERN} of 1, 0, R, K, "
+                f"buckets/patterns: {text!r} is no pattern (expected 1 to {_LONGEST_PATTERN} of 1, 0, R, K, "
                 "not all of them 0)"
             )
         bits = chosen_bits(text).count("1")
