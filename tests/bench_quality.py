@@ -76,6 +76,10 @@ GENOMES = {
 }
 #: Genomes that are pairs of relatives, from the first on; the others are in training in every split.
 N_PAIRED = 10
+#: Genomes of bacteria, of 0.7 to 5 Mb. The others have 5 to 50 kb.
+BACTERIA = (*range(6), *range(13, 16))
+#: Splits that hold relatives out, by what classes they have.
+HELD = {"all sizes": ("first", "second"), "bacteria": ("first, bacteria", "second, bacteria")}
 
 READS = {
     "lambda, MinION R7.3": ("lambda_minion_R73.fastq.gz", "lambda"),
@@ -248,6 +252,7 @@ class Split:
     name: str
     train: list[int]
     held: list[int]
+    classes: str = "all sizes"
 
     def class_of(self, genome: int) -> int:
         """The class of a training genome or of a relative of one."""
@@ -255,14 +260,15 @@ class Split:
 
 
 def make_splits() -> list[Split]:
-    """All genomes; the first of each pair; the second of each pair."""
+    """All genomes; the first of each pair; the second of each pair; these two of bacteria alone."""
     every = list(range(len(GENOMES)))
-    pairs, alone = every[:N_PAIRED], every[N_PAIRED:]
-    return [
-        Split("all", every, []),
-        Split("first", [*pairs[::2], *alone], pairs[1::2]),
-        Split("second", [*pairs[1::2], *alone], pairs[::2]),
-    ]
+    splits = [Split("all", every, [])]
+    for (classes, names), among in zip(HELD.items(), (every, BACTERIA), strict=True):
+        pairs = [genome for genome in among if genome < N_PAIRED]
+        alone = [genome for genome in among if genome >= N_PAIRED]
+        for which, name in enumerate(names):
+            splits.append(Split(name, [*pairs[which::2], *alone], pairs[1 - which :: 2], classes))
+    return splits
 
 
 def draw_from(
@@ -315,6 +321,9 @@ def real_reads() -> dict[str, Labelled]:
 
 Results = dict[tuple[str, str, str], list[NDArray[np.float64]]]
 
+#: By family and the classes of a split.
+Smoothings = dict[tuple[str, str], set[str]]
+
 
 def measure_family(
     name: str, split: Split, genomes: list[Codes], drawn: dict[str, Labelled], seed: int, results: Results
@@ -334,18 +343,22 @@ def measure_family(
     for run, (test, background, weight) in runs.items():
         found = drawn[test].accuracies(classify(classifier.logs(background, weight), hashed[test]))
         results.setdefault((name, split.name, run), []).append(found)
+    if split.held:
+        right = classify(classifier.logs(), hashed["relatives"]) == drawn["relatives"].classes
+        by_genome = 100 * right.reshape(len(ERRORS), len(split.held), -1).mean(axis=2)
+        results.setdefault((name, split.name, "by genome"), []).append(by_genome[ERRORS.index(0.10)])
     return classifier.smoothing()
 
 
-def measure_families() -> tuple[Results, dict[str, set[str]]]:
+def measure_families() -> tuple[Results, Smoothings]:
     """All families on all splits; the smoothings that were chosen of each."""
-    genomes, results = [read_genome(name) for name in GENOMES], Results()
-    smoothings: dict[str, set[str]] = {name: set() for name in FAMILIES}
+    genomes, results, smoothings = [read_genome(name) for name in GENOMES], Results(), Smoothings()
     for seed in SEEDS:
         for split in make_splits():
             drawn = draw_all(split, genomes, seed)
             for name in FAMILIES:
-                smoothings[name].add(measure_family(name, split, genomes, drawn, seed, results))
+                smoothing = measure_family(name, split, genomes, drawn, seed, results)
+                smoothings.setdefault((name, split.classes), set()).add(smoothing)
     return results, smoothings
 
 
@@ -413,14 +426,17 @@ def show_collisions() -> None:
 def show_accuracies(results: Results) -> None:
     """The tests of simulated reads, the mean over the splits that are named."""
     columns = ["family", *(f"{error:.0%}" for error in ERRORS), "mean"]
-    tests = {
-        "Training genomes, all 16": ("training genomes", ["all"]),
-        "Training genomes, 11 of a split, mean of both": ("training genomes", ["first", "second"]),
-        "Mutated copies (2 to 5 %) of 11 genomes, mean of both splits": ("copies", ["first", "second"]),
-        "Relatives held out, trained on the first of each pair": ("relatives", ["first"]),
-        "Relatives held out, trained on the second of each pair": ("relatives", ["second"]),
-        "Relatives held out, mean of both splits": ("relatives", ["first", "second"]),
+    tests: dict[str, tuple[str, tuple[str, ...]]] = {
+        "Training genomes, all 16": ("training genomes", ("all",)),
     }
+    for classes, held in HELD.items():
+        tests |= {
+            f"Training genomes of a split, {classes}, mean of both": ("training genomes", held),
+            f"Mutated copies (2 to 5 %), {classes}, mean of both splits": ("copies", held),
+            f"Relatives held out, {classes}, trained on the first of each pair": ("relatives", held[:1]),
+            f"Relatives held out, {classes}, trained on the second of each pair": ("relatives", held[1:]),
+            f"Relatives held out, {classes}, mean of both splits": ("relatives", held),
+        }
     for title, (test, splits) in tests.items():
         rows = []
         for name in FAMILIES:
@@ -429,7 +445,7 @@ def show_accuracies(results: Results) -> None:
         show(title, columns, rows)
 
 
-def show_memory_and_smoothing(results: Results, smoothings: dict[str, set[str]]) -> None:
+def show_memory_and_smoothing(results: Results, smoothings: Smoothings, classes: str) -> None:
     """What a family costs, and what the choice of a smoothing does to relatives at 10 % error."""
     place, rows = ERRORS.index(0.10), []
     kinds = ["even", "chance", "chance and pooled", FIXED]
@@ -437,11 +453,10 @@ def show_memory_and_smoothing(results: Results, smoothings: dict[str, set[str]])
     for name, settings in FAMILIES.items():
         n_bucket = make_encoding(settings).n_bucket
         found = [
-            np.array([results[name, split, run] for split in ("first", "second")])[:, :, place]
-            for run in runs
+            np.array([results[name, split, run] for split in HELD[classes]])[:, :, place] for run in runs
         ]
         cells = [*(f"{each.mean():.1f}" for each in found), f"{found[0].mean(axis=0).std(ddof=1):.1f}"]
-        smoothing = "; ".join(sorted(smoothings[name]))
+        smoothing = "; ".join(sorted(smoothings[name, classes]))
         rows.append([name, f"{n_bucket:,}", f"{4 * n_bucket / 2**20:.1f}", *cells, smoothing])
     columns = [
         "family",
@@ -454,10 +469,59 @@ def show_memory_and_smoothing(results: Results, smoothings: dict[str, set[str]])
         "smoothings",
     ]
     show(
-        "Relatives at 10 % error by smoothing, training genomes by the last; counters of 4 bytes",
+        f"Relatives at 10 % error by smoothing, {classes}, training genomes by the last; counters of 4 bytes",
         columns,
         rows,
     )
+
+
+def show_gains(results: Results) -> None:
+    """What planes gain over hashing the same k-mer, in points at 10 % error."""
+    place, rows = ERRORS.index(0.10), []
+    pairs = [
+        (f"{family}, k={k}", f"hash, k={k}")
+        for family, k in (("hyperplane", 15), ("lshvec", 15), ("hyperplane", 31))
+    ]
+    runs = [
+        "relatives",
+        "relatives, even",
+        "relatives, chance",
+        "relatives, chance and pooled",
+        f"relatives, {FIXED}",
+        "copies",
+        "training genomes",
+    ]
+    for classes, held in HELD.items():
+        for run in runs:
+            row = [classes, run]
+            for pair in pairs:
+                one, other = (
+                    np.array([results[name, split, run] for split in held])[:, :, place] for name in pair
+                )
+                gains = (one - other).mean(axis=1)
+                row.append(f"{gains.mean():+.1f} ({', '.join(f'{gain:+.1f}' for gain in gains)})")
+            rows.append(row)
+    columns = ["classes", "reads, smoothing", *(f"{one} - {other}" for one, other in pairs)]
+    show("What planes gain over hashing the same k-mer, 10 % error, mean (splits)", columns, rows)
+
+
+def show_genomes(results: Results) -> None:
+    """Which relatives are given to the right genome."""
+    for classes in HELD:
+        splits = [split for split in make_splits() if split.name in HELD[classes]]
+        rows = [
+            [
+                name,
+                *(
+                    f"{mean:.1f}"
+                    for split in splits
+                    for mean in np.mean(results[name, split.name, "by genome"], 0)
+                ),
+            ]
+            for name in FAMILIES
+        ]
+        columns = ["family", *(list(GENOMES)[genome] for split in splits for genome in split.held)]
+        show(f"Relatives at 10 % error, {classes}, each", columns, rows)
 
 
 def show_real(results: Results) -> None:
@@ -472,5 +536,8 @@ if __name__ == "__main__":
     show_collisions()
     measured, chosen = measure_families()
     show_accuracies(measured)
-    show_memory_and_smoothing(measured, chosen)
+    for classes in HELD:
+        show_memory_and_smoothing(measured, chosen, classes)
+    show_gains(measured)
+    show_genomes(measured)
     show_real(measured)
