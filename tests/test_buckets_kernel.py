@@ -339,7 +339,10 @@ def test_sampled_planes_go_through_kmers():
         ({"family": "lshvec", "planes": "{folder}/short.npz"}, r"expected \(m, 31\)"),
         ({"family": "lshvec", "planes": "{folder}/cut.npz"}, "cannot be read"),
         ({"family": "lshvec", "planes": "{folder}/array.npy"}, "cannot be read"),
-        ({"family": "lshvec", "planes": "{folder}/none.npz"}, r"expected \(m, 31\)"),
+        ({"family": "lshvec", "planes": "{folder}/none.npz"}, "has 0 planes, expected 1 to 26"),
+        ({"family": "lshvec", "planes": "{folder}/many.npz"}, "has 27 planes, expected 1 to 26"),
+        ({"family": "lshvec", "planes": "{folder}/dates.npz"}, "cannot be read"),
+        ({"family": "spaced", "patterns": ("111\n",)}, r"'111\\n' is no pattern"),
         ({"family": "lshvec", "planes": "{folder}/huge.npz"}, "far too large or small"),
         ({"family": "spaced", "patterns": ["1"] * 9}, "has 9, expected 1 to 8"),
         ({"symmetric": True, "k": 1}, "expected k of 2"),
@@ -352,6 +355,8 @@ def test_what_cannot_be_made_is_refused(tmp_path, change, message):
     (tmp_path / "cut.npz").write_bytes((tmp_path / "short.npz").read_bytes()[:200])
     np.save(tmp_path / "array.npy", np.zeros((4, 31)))
     np.savez(tmp_path / "none.npz", normals=np.zeros((0, 31)), offsets=np.zeros(0))
+    np.savez(tmp_path / "many.npz", normals=np.ones((27, 31)), offsets=np.ones(27))
+    np.savez(tmp_path / "dates.npz", normals=np.ones((4, 31), "M8[s]"), offsets=np.ones(4))
     np.savez(tmp_path / "huge.npz", normals=np.full((4, 31), 1e308), offsets=np.zeros(4))
     if "planes" in change:
         change["planes"] = change["planes"].format(folder=tmp_path)
@@ -564,6 +569,42 @@ def test_compiled_kernels_are_kept_also_by_jobs_that_start_at_once(tmp_path):
     assert float(warm.communicate(timeout=300)[0]) < min(times) / 2
     contents = {(tmp_path / f"{i}.h5").read_bytes() for i in (0, 1, "warm")}
     assert len(contents) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut index", "cut code", "no room"])
+def test_a_damaged_cache_is_renewed(tmp_path, damage):
+    path, cache = write_text(tmp_path / "x.fasta", f">a\n{random_sequence(5000, 1)}\n"), tmp_path / "cache"
+    own = {"NUMBA_CACHE_DIR": str(cache)}
+    python(TIMED, path, tmp_path / "0.h5", **own).communicate(timeout=300)
+    for kept in cache.rglob("*.nbi" if damage == "cut index" else "*.nbc"):
+        if damage == "no room":
+            # A folder of this name can neither be read nor written.
+            kept.unlink()
+            kept.mkdir()
+        else:
+            kept.write_bytes(kept.read_bytes()[:60])
+    for number in (1, 2):
+        job = python(TIMED, path, tmp_path / f"{number}.h5", **own)
+        job.communicate(timeout=300)
+        assert job.returncode == 0
+    assert len({(tmp_path / f"{i}.h5").read_bytes() for i in range(3)}) == 1
+    if damage != "no room":
+        assert min(kept.stat().st_size for kept in cache.rglob("*.nb[ic]")) > 60
+
+
+def test_planes_are_the_same_on_every_machine():
+    """OpenBLAS computes by other instructions on other processors, in another order."""
+    code = """
+import hashlib
+from helixflow.buckets import BucketSettings
+from helixflow.buckets.planes import fixed_planes, plane_weights, sample_planes
+for k in (15, 31, 63):
+    settings = BucketSettings(k, 20, "hyperplane", 1, 64)
+    made = [*fixed_planes(*sample_planes(k, 24, 1)), plane_weights(settings)]
+    print(*(hashlib.sha256(array.tobytes()).hexdigest() for array in made))
+"""
+    kinds = ("Prescott", "Haswell", "")
+    assert len({python(code, OPENBLAS_CORETYPE=kind).communicate()[0] for kind in kinds}) == 1
 
 
 def test_a_cache_is_found_where_the_package_cannot_be_written(tmp_path, monkeypatch):

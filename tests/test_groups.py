@@ -106,6 +106,21 @@ def test_units_of_a_metagenome_are_grouped_each(tmp_path):
     assert len(numbers) == 4_200
 
 
+def test_copies_are_found_in_a_dense_cluster():
+    """300 strains that differ in a percent of their k-mers share most minima; each is there twice."""
+    rng = np.random.default_rng(5)
+    common = rng.integers(0, 2**32, 4_000)
+    strains = [
+        np.concatenate([common[rng.random(4_000) < 0.99], rng.integers(0, 2**32, 40)]) for _ in range(300)
+    ]
+    sketches = [sketch(np.unique(strain), 256) for strain in strains for _ in "ab"]
+    names = [f"{number:03d}{copy}" for number in range(300) for copy in "ab"]
+    residues = [1_000] * 600
+    chosen = group_units(names, residues, sketches, 0.995)
+    assert dict(zip(names, chosen, strict=True)) == plain_groups(names, residues, sketches, 0.995)
+    assert len(set(chosen)) > 200
+
+
 @pytest.mark.parametrize("min_jaccard", [0.1, 0.4, 0.7, 1.0])
 def test_groups_are_those_of_all_against_all(min_jaccard):
     """Chains of sets, each like the one before, of sizes that are less than a sketch and many times more."""

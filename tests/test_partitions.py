@@ -142,6 +142,25 @@ def test_sketches_are_of_canonical_kmers_without_breaks():
     assert len(sketch_record(b"ACGT", encodings())) == 0
 
 
+def test_a_long_record_is_hashed_by_stretches():
+    """2.5 million bases, in memory that does not follow them, and the k-mers over the seams are there."""
+    sequence = random_sequence(2_500_000, 4).encode()
+    sketch_record(sequence[:1000], encodings())
+    tracemalloc.start()
+    found = sketch_record(sequence, encodings())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6
+    ids = []
+    for encoding in encodings():
+        codes = np.full(4 + len(sequence), 4, np.uint8)
+        codes[4:] = np.searchsorted(np.frombuffer(b"ACGT", np.uint8), np.frombuffer(sequence, np.uint8))
+        every, none = np.empty(len(codes), np.uint32), np.zeros(0, np.int64)
+        assert encoding.hash(codes, 4, none, none, every) == len(sequence) - 24
+        ids.append(every[: len(sequence) - 24].astype(np.uint64))
+    assert np.array_equal(found, np.unique(ids[0] << np.uint64(32) | ids[1])[:400])
+
+
 def test_records_that_share_hashes_follow_each_other():
     """Two chains whose records come shuffled, and what shares nothing; a hash that all have links none."""
     chains = [[*range(start, start + 200)] for start in (0, 1_000)]
