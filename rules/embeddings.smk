@@ -5,11 +5,20 @@ Reads   results/proteins/distinct.fasta.gz         every distinct protein once
 Writes  results/embeddings/model.json              what the model is exactly
         results/embeddings/plan/{shard}.fasta      what the store lacks
         results/embeddings/{shard}.parquet         what the job of the shard added to the store
-        results/embeddings/index.parquet           protein, length, URI
+        results/embeddings/index.parquet           protein, length, URI, the protein that was embedded
+        results/embeddings/all.h5                  one file over all parts of the store that the run uses
+On request, or where a query is configured
+        results/embeddings/neighbours.parquet      nearest proteins by cosine of pooled vectors
+On request
+        results/embeddings/per_accession.h5        a dataset for each label, as UniProt has it
+        results/embeddings/skbio.h5                the layout that scikit-bio reads
+        results/embeddings/verified.tsv            what is wrong with the store (verify_store)
         the store                                  grows, is never rewritten, may be shared by runs
 """
 
 from helixflow.embeddings import model_files
+
+neighbours_query = [path for path in [config["embeddings"]["neighbours_query"]] if path]
 
 
 rule make_untrained_model:
@@ -109,6 +118,7 @@ rule index_embeddings:
         added=collect("results/embeddings/{shard}.parquet", shard=shards),
     output:
         index="results/embeddings/index.parquet",
+        virtual="results/embeddings/all.h5",
     log:
         "logs/index_embeddings.log",
     benchmark:
@@ -124,10 +134,90 @@ rule index_embeddings:
         "../scripts/index_embeddings.py"
 
 
+rule verify_store:
+    """Look through the store for parts that are damaged or missing; only on request."""
+    input:
+        model="results/embeddings/model.json",
+        index="results/embeddings/index.parquet",
+    log:
+        "logs/verify_store.log",
+    conda:
+        "../envs/embeddings.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=600,
+    script:
+        "../scripts/verify_store.py"
+
+
+rule export_per_accession:
+    """Copy the embeddings into a file with a dataset for each label; only on request."""
+    input:
+        index="results/embeddings/index.parquet",
+        occurrences="results/proteins/occurrences.parquet",
+    output:
+        export="results/embeddings/per_accession.h5",
+    log:
+        "logs/export_per_accession.log",
+    benchmark:
+        "benchmarks/export_per_accession.tsv"
+    conda:
+        "../envs/embeddings.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    script:
+        "../scripts/export_per_accession.py"
+
+
+rule export_skbio:
+    """Copy the embeddings into a file that scikit-bio reads; only on request."""
+    input:
+        index="results/embeddings/index.parquet",
+    output:
+        export="results/embeddings/skbio.h5",
+    log:
+        "logs/export_skbio.log",
+    benchmark:
+        "benchmarks/export_skbio.tsv"
+    conda:
+        "../envs/embeddings.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    script:
+        "../scripts/export_skbio.py"
+
+
+rule find_neighbours:
+    """Find the nearest proteins of each query, or of every protein where no query is configured."""
+    input:
+        index="results/embeddings/index.parquet",
+        model="results/embeddings/model.json",
+        query=neighbours_query,
+    output:
+        neighbours="results/embeddings/neighbours.parquet",
+    log:
+        "logs/find_neighbours.log",
+    benchmark:
+        "benchmarks/find_neighbours.tsv"
+    conda:
+        "../envs/embeddings.yaml"
+    threads: lookup("embeddings/threads", within=config)
+    resources:
+        mem_mb=6000,
+        runtime=600,
+    params:
+        k=lookup("embeddings/neighbours_k", within=config),
+    script:
+        "../scripts/find_neighbours.py"
+
+
 rule embeddings:
     """Every distinct protein has its embedding."""
     input:
         rules.proteins.input,
         rules.describe_model.output,
         rules.index_embeddings.output,
+        branch(neighbours_query, then=rules.find_neighbours.output),
     localrule: True

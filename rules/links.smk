@@ -3,6 +3,7 @@
 Reads   results/structures/{structure}/residues.tsv   the residues of the topology
         results/proteins/distinct.fasta.gz            every distinct protein
         results/proteins/occurrences.parquet          where each was seen
+        results/embeddings/index.parquet              the embedding of each, which proposes partners
 Writes  results/links/{structure}.tsv                 one line per residue: protein, row in it, status
         results/links/{structure}.json                what was considered and chosen for each chain
 """
@@ -14,6 +15,7 @@ rule link_chains:
         residues="results/structures/{structure}/residues.tsv",
         proteins="results/proteins/distinct.fasta.gz",
         occurrences="results/proteins/occurrences.parquet",
+        index="results/embeddings/index.parquet",
     output:
         table="results/links/{structure}.tsv",
         summary="results/links/{structure}.json",
@@ -39,6 +41,6 @@ rule link_chains:
 rule links:
     """The partners of all chains are known."""
     input:
-        rules.proteins.input,
+        rules.embeddings.input,
         collect(rules.link_chains.output, structure=structures),
     localrule: True

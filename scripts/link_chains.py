@@ -10,6 +10,7 @@ link_chains(
     snakemake.input.residues,
     snakemake.input.proteins,
     snakemake.input.occurrences,
+    snakemake.input.index,
     snakemake.output.table,
     snakemake.output.summary,
     LinkSettings(**snakemake.params),

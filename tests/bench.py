@@ -23,6 +23,7 @@ import numpy as np
 from bench_buckets import bench_buckets
 from bench_groups import bench_groups
 from bench_sequences import bench_sequences
+from bench_store import bench_store
 from conftest import ROOT
 from measuring import cost, show
 
@@ -191,6 +192,13 @@ if __name__ == "__main__":
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, one thread each"
     )
-    for bench in (bench_sequences, bench_buckets, bench_groups, bench_embeddings, bench_coanalysis):
+    for bench in (
+        bench_sequences,
+        bench_buckets,
+        bench_groups,
+        bench_embeddings,
+        bench_store,
+        bench_coanalysis,
+    ):
         with tempfile.TemporaryDirectory() as scratch:
             bench(Path(scratch))

@@ -27,6 +27,7 @@ from helixflow.coanalysis.embedding import Embedding
 from helixflow.coanalysis.geometry import cosine_matrix, superpose
 from helixflow.coanalysis.molecule import CODES, read_molecule
 from helixflow.coanalysis.statistics import correlate_pairs, spearman
+from helixflow.embeddings.index import INDEX_TYPES
 from helixflow.errors import MismatchError
 from helixflow.proteins.names import protein_id
 from helixflow.structures.residues import Residue, read_residues
@@ -136,9 +137,10 @@ def write_inputs(folder, codes, partners, chains=None, seed=1):
 def write_index(folder, proteins, offsets):
     rows = [
         {"protein": name, "length": len(protein), "uri": f"store/part.h5#{name}", "row": int(offset)}
+        | {"embedded": name}
         for (name, protein), offset in zip(proteins.items(), offsets, strict=False)
     ]
-    schema = pa.schema([("protein", "string"), ("length", "int32"), ("uri", "string"), ("row", "int64")])
+    schema = pa.schema([(name, pa.type_for_alias(alias)) for name, alias in INDEX_TYPES.items()])
     pq.write_table(pa.Table.from_pylist(rows, schema), folder / "index.parquet")
 
 

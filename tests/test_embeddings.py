@@ -331,7 +331,7 @@ def test_nothing_to_do_loads_no_model(tmp_path, model):
     assert pq.read_table(tmp_path / "000.parquet").num_rows == 0
     schema = pq.read_schema(tmp_path / "index.parquet")
     assert {name: str(schema.field(name).type) for name in schema.names} == {
-        "protein": "string", "length": "int32", "uri": "string", "row": "int64",
+        "protein": "string", "length": "int32", "uri": "string", "row": "int64", "embedded": "string",
     }  # fmt: skip
 
 
@@ -425,9 +425,11 @@ def test_only_the_bytes_of_the_protein_are_read(fasta, tmp_path, model, sequence
 
     monkeypatch.setattr(h5py.Dataset, "__getitem__", spy)
     for name, sequence in sequences.items():
-        read.clear()
-        open_embedding(index[name])
-        assert dict(read) == {"/protein": len(sequences), "/offset": 2, "/residue": len(sequence)}
+        vectors = open_embedding(index[name])
+        assert vectors.shape == (len(sequence), 64)
+        # A view of the file's pages: what is not looked at is not read.
+        assert not vectors.flags.owndata and not vectors.flags.writeable
+    assert read == [("/protein", len(sequences)), ("/offset", len(sequences) + 1)]
 
 
 def test_results_can_be_moved(fasta, tmp_path, model, plain, monkeypatch):
@@ -688,7 +690,8 @@ def test_files_that_are_something_else_are_refused(folder, tmp_path, name, conte
 
 
 def settings(**changes):
-    return {"model": HUB_MODEL, "revision": HUB_REVISION, "store": "results/embeddings/store"} | changes
+    defaults = {"model": HUB_MODEL, "revision": HUB_REVISION, "store": "results/embeddings/store"}
+    return defaults | {"neighbours_query": ""} | changes
 
 
 @pytest.mark.parametrize(
@@ -705,6 +708,7 @@ def settings(**changes):
         ({"revision": "main"}, "expected the commit of Rostlab/prot_bert"),
         ({"store": "s3://bucket/prefix"}, "expected a folder"),
         ({"store": "half/config.json"}, "which is a file; expected a folder"),
+        ({"neighbours_query": "no.faa"}, "'no.faa', expected a FASTA file"),
     ],
 )
 def test_settings_are_checked_before_any_job(tmp_path, monkeypatch, changes, message):

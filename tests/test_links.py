@@ -13,9 +13,11 @@ from Bio.Align import PairwiseAligner, substitution_matrices
 from Bio.PDB import PDBParser
 from Bio.SeqUtils import seq1
 
+from helixflow.embeddings.index import write_index
 from helixflow.links import LinkSettings, link_chains
 from helixflow.links.partners import align, propose, rank
 from helixflow.proteins import protein_id
+from stores import MODEL, fill_store, random_vectors
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -29,8 +31,11 @@ def mutate(sequence, share, rng):
     )
 
 
-def write_inputs(folder, chains, proteins, numbers=None):
-    """Write a structure's residues and the distinct proteins, each with the samples it was seen in."""
+def write_inputs(folder, chains, proteins, numbers=None, vectors=random_vectors):
+    """Write a structure's residues and the distinct proteins, each with the samples it was seen in.
+
+    `vectors` gives the embedding of a sequence.
+    """
     lines = ["index\tchain\tnumber\tinsertion\tname\tcode"]
     for chain, sequence in chains.items():
         start = (numbers or {}).get(chain, 1)
@@ -49,15 +54,17 @@ def write_inputs(folder, chains, proteins, numbers=None):
         for number, (sequence, sample) in enumerate(seen)
     ]
     pq.write_table(pa.Table.from_pylist(rows), folder / "occurrences.parquet")
+    fill_store(folder / "store", dict(named), vectors=vectors)
+    write_index(folder / "distinct.fasta.gz", folder / "index.parquet", MODEL, folder / "store")
 
 
-def link(folder, chains, proteins, numbers=None, **settings):
+def link(folder, chains, proteins, numbers=None, vectors=random_vectors, **settings):
     """Run the stage; return its table as dictionaries and its summary."""
-    write_inputs(folder, chains, proteins, numbers)
+    write_inputs(folder, chains, proteins, numbers, vectors)
     defaults = {"structures": ["structure"], "partner": "best", "min_identity": 0.9, "min_coverage": 0.9}
     outputs = folder / "links.tsv", folder / "links.json"
-    inputs = (folder / name for name in ("residues.tsv", "distinct.fasta.gz", "occurrences.parquet"))
-    link_chains(*inputs, *outputs, LinkSettings(**defaults | settings))
+    names = ("residues.tsv", "distinct.fasta.gz", "occurrences.parquet", "index.parquet")
+    link_chains(*(folder / name for name in names), *outputs, LinkSettings(**defaults | settings))
     with outputs[0].open() as stream:
         return list(csv.DictReader(stream, delimiter="\t")), json.loads(outputs[1].read_text())["chains"]
 

@@ -281,10 +281,11 @@ def join(results: Path, name: str, structures: list[str]) -> None:
     residues = results / f"structures/{name}/residues.tsv"
     table, summary = results / f"links/{name}.tsv", results / f"links/{name}.json"
     proteins, seen = results / "proteins/distinct.fasta.gz", results / "proteins/occurrences.parquet"
-    link_chains(residues, proteins, seen, table, summary, LinkSettings(structures, "best", 0.9, 0.9))
+    index = str(results / "embeddings/index.parquet")
+    settings = LinkSettings(structures, "best", 0.9, 0.9)
+    link_chains(residues, proteins, seen, index, table, summary, settings)
     replicas = [results / "trajectories" / name / str(replica) for replica in range(1, REPLICAS + 1)]
     files = [[str(folder / name) for folder in replicas] for name in ("protein.pdb", "protein.xtc")]
-    index = str(results / "embeddings/index.parquet")
     request = Request(str(residues), str(table), index, *files, range(1, REPLICAS + 1), 0.8, 3)
     analyse_structure(Alone(), request, results / f"coanalysis/{name}.h5")
 

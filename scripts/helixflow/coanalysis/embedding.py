@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.coanalysis.geometry import cosine_matrix
-from helixflow.embeddings.store import open_embedding
+from helixflow.embeddings.reading import open_embedding
 from helixflow.errors import MismatchError
 from helixflow.files import read_tsv
 from helixflow.links.status import status
@@ -97,19 +97,22 @@ def read_embedding(
     Parameters
     ----------
     index : path
-        Parquet with protein, length, uri (relative to its folder) and row.
+        Parquet with protein, length, uri (relative to its folder), row and embedded.
     links : list of Link
         One per residue; `links_file` is where they are from.
 
     Raises
     ------
     MismatchError
-        If a protein is not in the index, its embedding is not as long as it, or a residue's letter
-        is not the one that was embedded.
+        If a protein is not in the index or has the embedding of another one, its embedding is not as
+        long as it, or a residue's letter is not the one that was embedded.
     """
     wanted = {link.protein for link in links if link.row}
-    rows = read_rows(index, ["protein", "length", "uri", "row"])
-    places = {protein: place for protein, *place in rows if protein in wanted}
+    places = {}
+    for protein, embedded, *place in read_rows(index, ["protein", "embedded", "length", "uri", "row"]):
+        if protein in wanted:
+            _check_embedded(protein, embedded, index)
+            places[protein] = place
     missing = sorted(wanted - set(places))
     if missing:
         raise MismatchError(f"{index}: no protein {missing[0]}, which {links_file} names; run again")
@@ -141,6 +144,14 @@ def _find_problem(row: dict[str, str], link: Link, residue: Residue, last_row: i
     if 0 < link.row <= last_row:
         return f"{residue} has row {link.row} after row {last_row}, expected rows that ascend along the chain"
     return ""
+
+
+def _check_embedded(protein: str, embedded: str, index: StrPath) -> None:
+    if embedded != protein:
+        raise MismatchError(
+            f"{index}: protein {protein} has the embedding of {embedded}, of which it is a near-duplicate, "
+            "expected one of its own to join residue by residue; run again with --forcerun link_chains"
+        )
 
 
 def _read_stored(folder: Path, length: int, uri: str, row: int) -> _Stored:

@@ -5,7 +5,14 @@ with torch, transformers, numpy and h5py alone.
 """
 
 from helixflow.embeddings.index import read_index
+from helixflow.embeddings.reading import open_embedding, open_embeddings, open_pooled
 from helixflow.embeddings.settings import check_settings, model_files
-from helixflow.embeddings.store import open_embedding
 
-__all__ = ["check_settings", "model_files", "open_embedding", "read_index"]
+__all__ = [
+    "check_settings",
+    "model_files",
+    "open_embedding",
+    "open_embeddings",
+    "open_pooled",
+    "read_index",
+]

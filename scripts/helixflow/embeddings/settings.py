@@ -40,6 +40,9 @@ def check_settings(settings: dict[str, Any]) -> None:
         )
     if Path(store).exists() and not Path(store).is_dir():
         raise ConfigError(f"config: 'embeddings/store' is '{store}', which is a file; expected a folder")
+    query = settings["neighbours_query"]
+    if query and not Path(query).is_file():
+        raise ConfigError(f"config: 'embeddings/neighbours_query' is '{query}', expected a FASTA file")
     if is_folder(model):
         find_files(model)
     elif not _HUB_ID.fullmatch(model):

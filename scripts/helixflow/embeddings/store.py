@@ -7,20 +7,27 @@
 /residue   (R, D) float16    one row per residue, contiguous in the file
 /sequence  (R,) uint8        letter of each residue, ASCII
 /mean      (N, D) float32    mean over the residues, taken before the cast to float16
+
+The attributes say what the vectors were made with; the one named digest is that of all the rest, see
+`content_digest`. Where vectors are read, see `helixflow.embeddings.reading`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import os
 import re
 import sqlite3
-from bisect import bisect_left
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helixflow import __version__
 from helixflow.errors import EmbeddingError
@@ -38,8 +45,27 @@ if TYPE_CHECKING:
 
 StrPath = str | os.PathLike[str]
 
-_PROTEIN = re.compile(r"SQ\.[A-Za-z0-9_-]{32}")
-_ATTRIBUTES = (
+log = logging.getLogger(__name__)
+
+#: Datasets of a part, in the order of its digest, with their types and numbers of axes.
+DATASETS = {
+    "protein": ("|S35", 1),
+    "offset": ("<i8", 1),
+    "residue": ("<f2", 2),
+    "sequence": ("|u1", 1),
+    "mean": ("<f4", 2),
+}
+#: Attribute with the digest of all others and of the datasets.
+DIGEST = "digest"
+#: Days after which a temporary file is what a killed job left: a part is written within seconds.
+LEFT_AFTER_DAYS = 1.0
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{12}\..+\.h5")
+_BLOCK_BYTES = 1 << 24
+#: Large datasets begin at a page, so that what is mapped into memory can be computed with as it lies there.
+_ALIGNED = {"alignment_threshold": 1024, "alignment_interval": 4096}
+#: Attributes with which model and how the vectors were made.
+MODEL_ATTRIBUTES = (
     "model",
     "revision",
     "note",
@@ -48,6 +74,10 @@ _ATTRIBUTES = (
     "normalisation",
     "compute_dtype",
     "storage_dtype",
+)
+#: Attributes that all parts of a model's folder have in common; the same weights may be in different files.
+SAME_IN_A_MODEL = tuple(
+    name for name in MODEL_ATTRIBUTES if name not in ("model", "revision", "note", "weights_sha256")
 )
 
 
@@ -88,16 +118,60 @@ def write_part(
     import h5py
     import numpy as np
 
-    letters = np.frombuffer("".join(sequences.values()).encode("ascii"), np.uint8)
-    with whole_file(path) as temporary, h5py.File(temporary, "w", locking=False) as part:
-        part["protein"] = np.array([protein.encode("ascii") for protein in sequences], "S35")
-        part["offset"] = np.array(offsets(sequences.values()), np.int64)
-        # Rows are all written here, so filling them with zeros first would cost half the speed.
-        part.create_dataset("residue", data=residue, fill_time="never")
-        part["sequence"] = letters
-        part["mean"] = mean
-        part.attrs.update({name: getattr(model, name) for name in _ATTRIBUTES})
-        part.attrs.update(helixflow=__version__, torch=version("torch"), transformers=version("transformers"))
+    attributes = {name: getattr(model, name) for name in MODEL_ATTRIBUTES}
+    attributes |= {
+        "helixflow": __version__,
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+    }
+    content = {
+        "protein": np.array([protein.encode("ascii") for protein in sequences], "S35"),
+        "offset": np.array(offsets(sequences.values()), np.int64),
+        "residue": residue,
+        "sequence": np.frombuffer("".join(sequences.values()).encode("ascii"), np.uint8),
+        "mean": mean,
+    }
+    # The digest takes longer than the writing, and lets other threads run.
+    with whole_file(path) as temporary, ThreadPoolExecutor(1) as pool:
+        digest = pool.submit(content_digest, content, attributes)
+        with h5py.File(temporary, "w", locking=False, **_ALIGNED) as part:
+            for name in DATASETS:
+                # All is written here, so filling it with zeros first would cost half the speed.
+                part.create_dataset(name, data=content[name], fill_time="never")
+            part.attrs.update(attributes)
+            part.attrs[DIGEST] = digest.result()
+
+
+def content_digest(content: Mapping[str, Any], attributes: Mapping[str, Any]) -> str:
+    """Return the digest of a part: SHA-256 in hexadecimal digits.
+
+    Of the attributes but the digest itself, as JSON with ascending keys; then for each of `DATASETS`, in
+    that order, a line with its name, type and shape, and its bytes, row after row.
+
+    Parameters
+    ----------
+    content : dict of str to array or dataset
+        The datasets; those of a file are read in blocks of 16 MB.
+    attributes : dict
+        Those of the file.
+    """
+    import numpy as np
+
+    texts = {name: str(value) for name, value in attributes.items() if name != DIGEST}
+    digest = hashlib.sha256(json.dumps(texts, sort_keys=True).encode())
+    for name in DATASETS:
+        data = content[name]
+        digest.update(f"\n{name} {data.dtype.str} {tuple(data.shape)}\n".encode())
+        for block in blocks(data):
+            digest.update(np.ascontiguousarray(block).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def blocks(data: Any) -> Iterator[NDArray[Any]]:
+    """Give an array or a dataset of a file in pieces of at most 16 MB, or one row."""
+    row_bytes = data.dtype.itemsize * (data.shape[1] if len(data.shape) > 1 else 1)
+    step = max(1, _BLOCK_BYTES // row_bytes)
+    return (data[start : start + step] for start in range(0, len(data), step))
 
 
 def offsets(sequences: Iterable[str]) -> list[int]:
@@ -112,9 +186,8 @@ class Stored:
         self._database = database
         self._folder = folder
         database.execute("CREATE TABLE stored (protein PRIMARY KEY, part, row) WITHOUT ROWID")
-        # A name that begins with a dot is a part some job is writing.
-        for path in sorted(path for path in folder.glob("*.h5") if not path.name.startswith(".")):
-            with _open_part(path) as part:
+        for path in list_parts(folder):
+            with open_part(path) as part:
                 proteins, rows = part["protein"][:], part["offset"][:]
             self._insert(path.stem, [protein.decode("ascii") for protein in proteins], rows.tolist())
 
@@ -167,48 +240,33 @@ def open_store(store: StrPath, key: str) -> Iterator[Stored]:
         yield Stored(database, Path(store, key))
 
 
-def open_embedding(uri: str, base: StrPath | None = None) -> NDArray[np.float16]:
-    """Read the embedding a URI names, and nothing else of its part but the ids.
+def list_parts(folder: Path) -> list[Path]:
+    """Name the parts of a model's folder, ascending; a name that begins with a dot is one being written."""
+    return sorted(path for path in folder.glob("*.h5") if not path.name.startswith("."))
 
-    Parameters
-    ----------
-    uri : str
-        ``PART.h5#SQ.…``, as in ``results/embeddings/index.parquet``.
-    base : path, optional
-        Folder a relative URI starts from, which for those of an index is the index's own;
-        the working directory by default.
 
-    Returns
-    -------
-    (L, D) float16
-        A vector per residue.
+def list_temporary(folder: Path) -> list[Path]:
+    """Name the parts that are being written in a model's folder, or were when their job was killed."""
+    return sorted(path for path in folder.glob(".*.h5") if _TEMPORARY.fullmatch(path.name))
 
-    Raises
-    ------
-    EmbeddingError
-        When the URI is malformed, or the part or the protein in it is missing.
-    """
-    name, _, protein = uri.rpartition("#")
-    if not name.endswith(".h5") or not _PROTEIN.fullmatch(protein):
-        raise EmbeddingError(
-            f"'{uri}' is not the URI of an embedding (expected PART.h5#SQ. and 32 characters)"
-        )
-    if "://" in name:
-        raise EmbeddingError(f"'{uri}': expected a file (S3 is not supported yet)")
-    path = Path(base or "", name)
-    with _open_part(path) as part:
-        proteins = part["protein"][:]
-        index = bisect_left(proteins, protein.encode("ascii"))
-        if index == len(proteins) or proteins[index] != protein.encode("ascii"):
-            raise EmbeddingError(f"{path}: no protein {protein} among the {len(proteins)} of this part")
-        first, last = part["offset"][index : index + 2]
-        vectors: NDArray[np.float16] = part["residue"][first:last]
-    return vectors
+
+def remove_temporary(store: StrPath, key: str) -> list[Path]:
+    """Remove what killed jobs left in a model's folder, days ago; return what it was."""
+    oldest = time.time() - LEFT_AFTER_DAYS * 86_400
+    removed = []
+    for path in list_temporary(Path(store, key)):
+        # Another run that shares the store may remove it first.
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+                removed.append(path)
+                log.info("removed %s, which a killed job left", path)
+    return removed
 
 
 @contextmanager
-def _open_part(path: Path) -> Iterator[h5py.File]:
-    """Open a part for reading."""
+def open_part(path: Path) -> Iterator[h5py.File]:
+    """Open a part for reading; a fault of the file is an EmbeddingError."""
     import h5py
 
     try:

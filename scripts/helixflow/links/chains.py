@@ -1,7 +1,8 @@
 """Link every chain of a structure to its partner, and tell what was considered.
 
-A chain's partner is the best of the proteins of genomes, metagenomes and protein files. Where none
-passes the thresholds, the chain is its own partner, since its own sequence is always embedded.
+A chain's partner is the best of the proteins of genomes, metagenomes and protein files that have an
+embedding of their own. Where none passes the thresholds, the chain is its own partner, since its own
+sequence is always embedded.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from helixflow.fasta import read_fasta
 from helixflow.files import write_json, write_text
+from helixflow.links.near import find_near, read_with_embedding
 from helixflow.links.partners import Match, align, first_passing, propose, rank
 from helixflow.links.status import STATUSES, status
 from helixflow.proteins.names import protein_id
@@ -45,6 +46,7 @@ def link_chains(
     residues_file: str | os.PathLike[str],
     proteins_file: str | os.PathLike[str],
     occurrences_file: str | os.PathLike[str],
+    index_file: str | os.PathLike[str],
     table_file: str | os.PathLike[str],
     summary_file: str | os.PathLike[str],
     settings: LinkSettings,
@@ -59,6 +61,8 @@ def link_chains(
         FASTA of distinct proteins, ascending by id; it is streamed.
     occurrences_file : path
         Parquet of every place each protein was seen at.
+    index_file : path
+        Parquet of the embeddings of all proteins, in the order of `proteins_file`.
     table_file, summary_file : path
         The links as TSV, one row per residue, and what was considered for each chain as JSON.
     settings : LinkSettings
@@ -67,8 +71,11 @@ def link_chains(
     proposals: dict[str, list[tuple[str, str]]] = {}
     if settings.partner == "best":
         excluded = seen_in_structures_only(occurrences_file, settings.structures)
-        proteins = (protein for protein in read_fasta(proteins_file) if protein[0] not in excluded)
-        proposals = propose(map(sequence_of, chains.values()), proteins)
+        sequences = {sequence_of(residues) for residues in chains.values()}
+        near = find_near(sequences, index_file, excluded)
+        embedded = read_with_embedding(proteins_file, index_file)
+        proteins = (protein for protein in embedded if protein[0] not in excluded)
+        proposals = propose(sequences, proteins, near)
 
     lines, summary = [HEADER], []
     for chain, residues in chains.items():

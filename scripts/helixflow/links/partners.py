@@ -1,12 +1,13 @@
-"""Find the protein a chain is: proposed by shared 4-mers, verified by a local alignment."""
+"""Find the protein a chain is: proposed by shared 4-mers or as a neighbour, verified by a local alignment."""
 
 from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 #: Letters in the words that propose a protein.
@@ -45,7 +46,10 @@ class Match:
 
 
 def propose(
-    chains: Iterable[str], proteins: Iterable[tuple[str, str]], most: int = MOST_ALIGNED
+    chains: Iterable[str],
+    proteins: Iterable[tuple[str, str]],
+    near: Mapping[str, Set[str]] = MappingProxyType({}),
+    most: int = MOST_ALIGNED,
 ) -> dict[str, list[tuple[str, str]]]:
     """Pick the proteins worth an alignment, in one pass that keeps no others.
 
@@ -55,27 +59,35 @@ def propose(
         Distinct sequences of chains.
     proteins : iterable of (str, str)
         Id and sequence, ascending by id.
+    near : dict of str to set of str
+        Ids of proteins that are kept for a chain whatever words they share with it.
     most : int
-        Proteins kept for each chain: those that share most distinct 4-mers with it; among equals the
+        Other proteins kept for each chain: those that share most distinct 4-mers with it; among equals the
         shorter, so that a protein equal to the chain is always kept, then the smaller id.
 
     Returns
     -------
     dict of str to list of (str, str)
-        Id and sequence of the proteins proposed for each chain; each shares a 4-mer with it, so a chain
-        of fewer than 4 residues has none.
+        Id and sequence of the proteins proposed for each chain. Those not named in `near` share a 4-mer
+        with it, so a chain of fewer than 4 residues has none of them.
     """
     wanted = {chain: _words(chain) for chain in chains}
     kept: dict[str, list[tuple[int, int, int, str, str]]] = {chain: [] for chain in wanted}
+    named: dict[str, list[tuple[str, str]]] = {chain: [] for chain in wanted}
     for number, (name, sequence) in enumerate(proteins):
         found = _words(sequence)
         for chain, words in wanted.items():
             shared = len(words & found)
-            if shared:
+            if name in near.get(chain, ()):
+                named[chain].append((name, sequence))
+            elif shared:
                 heapq.heappush(kept[chain], (shared, -len(sequence), -number, name, sequence))
             if len(kept[chain]) > most:
                 heapq.heappop(kept[chain])
-    return {chain: [(name, sequence) for *_, name, sequence in heap] for chain, heap in kept.items()}
+    return {
+        chain: named[chain] + [(name, sequence) for *_, name, sequence in heap]
+        for chain, heap in kept.items()
+    }
 
 
 def align(chain: str, protein: str, sequence: str) -> Match:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from helixflow.embeddings.reading import open_pooled
 from helixflow.report.blocks import Figure, Json, Section, facts, percent, plural, table
 from helixflow.report.figures import COLOURS, scatter_map
 from helixflow.tables import read_rows
@@ -106,16 +106,7 @@ def read_means(index: StrPath, most: int) -> tuple[list[str], NDArray[np.float32
     means : (n, D) float32
     """
     rows = list(islice(read_rows(index, ["protein", "uri"]), most))
-    by_part: dict[str, list[str]] = {}
-    for protein, uri in rows:
-        by_part.setdefault(uri.rpartition("#")[0], []).append(protein)
-    means: dict[str, NDArray[np.float32]] = {}
-    for name, proteins in by_part.items():
-        with h5py.File(Path(index).parent / name, locking=False) as part:
-            wanted = np.searchsorted(part["protein"][:], np.array(proteins, "S35"))
-            means |= dict(zip(proteins, part["mean"][:][wanted], strict=True))
-    vectors = np.array([means[protein] for protein, _ in rows], np.float32)
-    return [protein for protein, _ in rows], vectors
+    return [protein for protein, _ in rows], open_pooled((uri for _, uri in rows), Path(index).parent)
 
 
 def principal_components(
