@@ -12,6 +12,7 @@ from pathlib import Path
 from helixflow import buckets, embeddings
 from helixflow.config import complete_config, read_schema
 from helixflow.errors import mendable, one_line
+from helixflow.proteins.clusters import check_clustering
 from helixflow.samples import DNA_KINDS, check_partitions, find_sheet, read_manifest, read_sheet
 from helixflow.sequences.lock import check_lock
 from helixflow.trajectories.settings import check_lengths
@@ -27,6 +28,9 @@ with one_line():
     sheet = find_sheet(config["samples"], ["", workflow.basedir])
     samples = read_sheet(sheet)
     check_partitions(config["buckets"]["partitions"], samples.values())
+    # What is deployed for a job, by conda or as a container, brings its own programs.
+    if workflow.is_main_process and not workflow.deployment_settings.deployment_method:
+        check_clustering(config["proteins"])
     if workflow.is_main_process:
         print(f"Sample sheet: {sheet.absolute()}, {len(samples)} rows", file=sys.stderr)
         records = [Path("results/sequences", f"{name}.json") for name in samples]

@@ -1,6 +1,8 @@
 """Embed every distinct protein once, one vector per residue, and keep the vectors in a store.
 
 Reads   results/proteins/distinct.fasta.gz         every distinct protein once
+        results/proteins/representatives.fasta.gz  in its place, where near-duplicates are grouped
+        results/proteins/clusters.parquet          the representative of every protein then
         the model                                  from the hub or a local folder
 Writes  results/embeddings/model.json              what the model is exactly
         results/embeddings/plan/{shard}.fasta      what the store lacks
@@ -70,7 +72,11 @@ rule describe_model:
 rule plan_shards:
     """Share out the proteins that the store lacks."""
     input:
-        proteins="results/proteins/distinct.fasta.gz",
+        proteins=branch(
+            lookup("proteins/cluster_identity", within=config),
+            then="results/proteins/representatives.fasta.gz",
+            otherwise="results/proteins/distinct.fasta.gz",
+        ),
         model="results/embeddings/model.json",
     output:
         shards=collect("results/embeddings/plan/{shard}.fasta", shard=shards),
@@ -116,6 +122,11 @@ rule index_embeddings:
         proteins="results/proteins/distinct.fasta.gz",
         model="results/embeddings/model.json",
         added=collect("results/embeddings/{shard}.parquet", shard=shards),
+        clusters=branch(
+            lookup("proteins/cluster_identity", within=config),
+            then="results/proteins/clusters.parquet",
+            otherwise=[],
+        ),
     output:
         index="results/embeddings/index.parquet",
         virtual="results/embeddings/all.h5",

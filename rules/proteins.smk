@@ -6,6 +6,8 @@ Reads   results/sequences/{sample}.json                     the record of a row,
 Writes  results/proteins/{sample}.fasta.gz, .parquet, .json proteins of one row, where they are, counts
         results/proteins/distinct.fasta.gz, .json           every distinct protein once, counts
         results/proteins/occurrences.parquet                every place a protein was seen
+        results/proteins/representatives.fasta.gz           where asked for: without near-duplicates
+        results/proteins/clusters.parquet, .json            and the representative of every protein, counts
 """
 
 protein_sources = dna + protein_files + structures
@@ -27,12 +29,14 @@ rule call_genes:
         sample=any_of(dna),
     conda:
         "../envs/proteins.yaml"
+    threads: lookup("proteins/threads", within=config)
     resources:
         mem_mb=4000,
         runtime=240,
     params:
         kind=of_sample("contents"),
         genetic_code=of_sample("genetic_code"),
+        circular=of_sample("circular"),
         meta_below_bp=lookup("proteins/meta_below_bp", within=config),
         min_gene_bp=lookup("proteins/min_gene_bp", within=config),
     script:
@@ -111,6 +115,33 @@ rule collect_proteins:
         "../scripts/collect_proteins.py"
 
 
+rule cluster_proteins:
+    """Group proteins that are nearly the same, only where that is asked for."""
+    input:
+        proteins="results/proteins/distinct.fasta.gz",
+        occurrences="results/proteins/occurrences.parquet",
+    output:
+        representatives="results/proteins/representatives.fasta.gz",
+        clusters="results/proteins/clusters.parquet",
+        counts="results/proteins/clusters.json",
+    log:
+        "logs/cluster_proteins.log",
+    benchmark:
+        "benchmarks/cluster_proteins.tsv"
+    conda:
+        "../envs/proteins.yaml"
+    threads: lookup("proteins/threads", within=config)
+    resources:
+        mem_mb=8000,
+        runtime=720,
+    params:
+        structures=structures,
+        identity=lookup("proteins/cluster_identity", within=config),
+        coverage=lookup("proteins/cluster_coverage", within=config),
+    script:
+        "../scripts/cluster_proteins.py"
+
+
 rule proteins:
     """Every distinct protein is known."""
     input:
@@ -120,4 +151,9 @@ rule proteins:
         collect(rules.read_protein_file.output, sample=protein_files),
         collect(rules.read_chains.output, structure=structures),
         rules.collect_proteins.output,
+        branch(
+            lookup("proteins/cluster_identity", within=config),
+            then=rules.cluster_proteins.output,
+            otherwise=[],
+        ),
     localrule: True

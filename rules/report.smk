@@ -19,6 +19,11 @@ stage_files = {
     "sample_occurrences": collect("results/proteins/{sample}.parquet", sample=protein_sources),
     "distinct": "results/proteins/distinct.json",
     "occurrences": "results/proteins/occurrences.parquet",
+    "clusters": branch(
+        lookup("proteins/cluster_identity", within=config),
+        then="results/proteins/clusters.json",
+        otherwise=[],
+    ),
     "model": "results/embeddings/model.json",
     "index": "results/embeddings/index.parquet",
     "cleaning": collect("results/structures/{structure}/cleaning.json", structure=structures),

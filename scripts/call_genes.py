@@ -13,6 +13,7 @@ counts = call_genes(
     snakemake.output.proteins,
     snakemake.output.occurrences,
     sample=snakemake.wildcards.sample,
+    threads=snakemake.threads,
     **snakemake.params,
 )
 write_json(snakemake.output.counts, counts)

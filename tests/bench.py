@@ -22,6 +22,7 @@ import numpy as np
 
 from bench_buckets import bench_buckets
 from bench_groups import bench_groups
+from bench_proteins import bench_proteins
 from bench_sequences import bench_sequences
 from bench_store import bench_store
 from conftest import ROOT
@@ -196,6 +197,7 @@ if __name__ == "__main__":
         bench_sequences,
         bench_buckets,
         bench_groups,
+        bench_proteins,
         bench_embeddings,
         bench_store,
         bench_coanalysis,

@@ -324,7 +324,8 @@ def test_chains_become_proteins(tmp_path):
 def sample_files(folder: Path, rows: list[tuple[Occurrence, str]]) -> tuple[Path, Path]:
     """Write the two files of a sample without the code that is tested."""
     name = rows[0][0].sample
-    write_rows(folder / f"{name}.parquet", [occurrence for occurrence, _ in rows], OCCURRENCE_TYPES)
+    places = sorted((occurrence for occurrence, _ in rows), key=order)
+    write_rows(folder / f"{name}.parquet", places, OCCURRENCE_TYPES)
     write_fasta(folder / f"{name}.fasta.gz", sorted({row.protein: seq for row, seq in rows}.items()))
     return folder / f"{name}.parquet", folder / f"{name}.fasta.gz"
 
@@ -424,7 +425,7 @@ def test_a_unit_without_a_group_is_named(samples, tmp_path):
 def test_a_lost_sequence_is_noticed(samples, tmp_path):
     _, files = samples
     write_fasta(files[0][1], [])
-    with pytest.raises(MismatchError, match="distinct proteins were seen"):
+    with pytest.raises(MismatchError, match=r"protein SQ\S+ was seen, but its sequence is not there"):
         collected(tmp_path, files)
 
 

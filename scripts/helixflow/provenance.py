@@ -71,6 +71,7 @@ def sheet_rows(samples: Iterable[Sample]) -> list[dict[str, Any]]:
             "taxon": sample.taxon,
             "genetic_code": sample.genetic_code,
             "chain": ",".join(sample.chains),
+            "circular": ",".join(sample.circular),
         }
         for sample in samples
     ]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from helixflow.accessions import DNA_KINDS, SCHEMES, URL_SCHEMES, find_database, is_accession, is_remote
 from helixflow.errors import ConfigError, SheetError, SourceError
 
-COLUMNS = ("sample", "kind", "source", "checksum", "taxon", "genetic_code", "chain")
+COLUMNS = ("sample", "kind", "source", "checksum", "taxon", "genetic_code", "chain", "circular")
 MANIFEST_COLUMNS = ("sample", "kind", "source", "checksum", "taxon")
 REQUIRED = COLUMNS[:3]
 #: What the members of a collection may be: what is not simulated, which takes a job of its own.
@@ -27,6 +27,9 @@ RESERVED = ("distinct", "occurrences", "groups")
 ENDINGS = (".fasta.gz", ".fastq.gz", ".fai", ".gzi", ".json", ".tsv", ".structure", ".h5", ".parquet")
 #: Translation tables of NCBI that Pyrodigal knows.
 GENETIC_CODES = (*range(1, 7), *range(9, 17), *range(21, 27), 29, 30, 32, 33)
+
+#: The field `Sample.circular` where every record is.
+ALL_CIRCULAR = ("yes",)
 
 _SAMPLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}")
@@ -45,6 +48,8 @@ class Sample:
     taxon: str
     genetic_code: int
     chains: tuple[str, ...]
+    #: Names of its records that are circles, `ALL_CIRCULAR` where all are.
+    circular: tuple[str, ...]
     #: Where its files come from: paths, relative where the sheet's is, URLs, or one accession.
     origins: tuple[str, ...]
     #: What is in its files: its kind, or that of the members of a collection.
@@ -212,6 +217,7 @@ def _parse(row: dict[str, str], folder: Path, kinds: tuple[str, ...]) -> Sample:
         taxon=row["taxon"],
         genetic_code=_genetic_code(row["genetic_code"], contents),
         chains=_chains(row["chain"], kind),
+        circular=_circular(row["circular"], contents),
         origins=origins,
         contents=contents,
     )
@@ -242,6 +248,22 @@ def _chains(text: str, kind: str) -> tuple[str, ...]:
         f"chain '{text}' is malformed (expected chain ids such as A or A,B)",
     )
     return tuple(text.split(",")) if text else ()
+
+
+def _circular(text: str, kind: str) -> tuple[str, ...]:
+    """Return the names of circular records in order, so that the order they are given in repeats nothing."""
+    if text in ("", "no"):
+        return ()
+    _demand(kind in DNA_KINDS, f"circular '{text}' has no meaning for kind {kind} (expected none)")
+    names = sorted(name.strip() for name in text.split(","))
+    _demand(
+        all(names)
+        and len(set(names)) == len(names)
+        and not any(re.search(r"\s", name) for name in names)
+        and (names == ["yes"] or not {"yes", "no"} & {name.lower() for name in names}),
+        f"circular '{text}' is malformed (expected yes, no, or names of records, e.g. NC_005816.1,p2)",
+    )
+    return tuple(names)
 
 
 def _checksum(text: str, origins: tuple[str, ...]) -> str:

@@ -64,12 +64,13 @@ def read_rows(path: str | os.PathLike[str], names: Sequence[str]) -> Iterator[tu
 
 
 @contextmanager
-def private_database() -> Iterator[sqlite3.Connection]:
+def private_database(cache_kib: int = _CACHE_KIB) -> Iterator[sqlite3.Connection]:
     """Give an empty database for sorting and joining, whose memory does not follow the size of the data.
 
-    It lives in memory up to 64 MB and beyond that in a file of the folder TMPDIR names, which has no
-    name, so nothing is left of it however the program ends.
+    It lives in memory up to `cache_kib` KiB, 64 MB unless told, and beyond that in a file of the folder
+    TMPDIR names, which has no name, so nothing is left of it however the program ends. Sorting takes as
+    much again.
     """
     with closing(sqlite3.connect("")) as database:
-        database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        database.execute(f"PRAGMA cache_size = -{cache_kib}")
         yield database

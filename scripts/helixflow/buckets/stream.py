@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from helixflow import ordered
 from helixflow.buckets.sketches import EMPTY
 from helixflow.errors import SourceError
 from helixflow.members import Member
@@ -177,11 +177,5 @@ def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item], threads: 
     if threads == 1:
         yield from map(work, items)
         return
-    waiting: deque[Future[_Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from ordered.in_order(pool, work, items, 2 * threads + 1)

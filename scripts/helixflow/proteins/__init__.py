@@ -1,5 +1,6 @@
 """Proteins: genes called on DNA, protein files and structure chains, every distinct sequence once."""
 
+from helixflow.proteins.clusters import check_clustering, cluster_proteins
 from helixflow.proteins.collect import collect_proteins
 from helixflow.proteins.genes import call_genes
 from helixflow.proteins.names import normalise, protein_id
@@ -10,6 +11,8 @@ __all__ = [
     "OCCURRENCE_TYPES",
     "Occurrence",
     "call_genes",
+    "check_clustering",
+    "cluster_proteins",
     "collect_proteins",
     "normalise",
     "protein_id",

@@ -32,7 +32,9 @@ OCCURRENCE_TYPES = {
 class Occurrence(NamedTuple):
     """One place where a protein was seen; the columns of `OCCURRENCE_TYPES`.
 
-    start, end: 1-based, inclusive, start below end on both strands; strand: 1, -1, or 0 where there is none.
+    start, end: 1-based, inclusive, start below end on both strands; on a circular record, a gene over the
+    origin ends beyond the length of the record, as in GFF3: base ``length + 1`` is base 1. strand: 1, -1,
+    or 0 where there is none. partial: whether an end of the gene lies beyond an end of the contig.
     """
 
     protein: str

@@ -48,6 +48,8 @@ class StageFiles:
     links: Sequence[str]
     link_summaries: Sequence[str]
     coanalysis: Sequence[str]
+    #: Empty where near-duplicates are not grouped.
+    clusters: str | Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,15 @@ def _count_proteins(files: StageFiles) -> Iterator[Entry]:
         found += rows
     aside = read_json(files.distinct)["set_aside"]
     yield Entry("proteins", "occurrences", found, count_rows(files.occurrences), aside)
+    if isinstance(files.clusters, str):
+        yield _count_groups(read_json(files.clusters), read_json(files.distinct)["distinct"])
+
+
+def _count_groups(counts: Mapping[str, Any], distinct: int) -> Entry:
+    """Count the distinct proteins that stand for their near-duplicates."""
+    near = counts["proteins"] - counts["representatives"]
+    aside = {"near-duplicate, has the embedding of its representative": near} if near else {}
+    return Entry("proteins", "representatives", distinct, counts["representatives"], aside)
 
 
 def _count_structures(files: StageFiles) -> Iterator[Entry]:

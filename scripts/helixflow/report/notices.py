@@ -31,7 +31,7 @@ def find_notices(
     run: Json,
     model: Json,
     spectra: Iterable[Spectrum],
-    genes: Iterable[Json],
+    genes: Sequence[Json],
     long: Sequence[tuple[str, int]],
     trained: int,
     structures: Sequence[Structure],
@@ -44,7 +44,7 @@ def find_notices(
     run, model : dict
         Provenance of the run, description of the model.
     spectra : iterable of Spectrum
-    genes : iterable of dict
+    genes : sequence of dict
         What each sample's job counted of its proteins.
     long : sequence of (str, int)
         Id and length of the proteins longer than the `trained` residues.
@@ -60,6 +60,7 @@ def find_notices(
         *_of_seqres(structures),
         *_of_saturation(spectra),
         *_of_genetic_codes(run["samples"], genes),
+        *_of_doubtful_codes(genes),
         *_of_set_aside(accounting),
         *_of_simd(structures),
     ]
@@ -160,6 +161,21 @@ def _of_genetic_codes(samples: Iterable[Json], genes: Iterable[Json]) -> Iterato
             "metagenomic gene models, which short genomes get, bring their own.",
             "proteins",
         )
+
+
+def _of_doubtful_codes(genes: Sequence[Json]) -> Iterator[Notice]:
+    """Tell of genomes whose genes show that UGA does not mean what the genetic code given says."""
+    for meaning, expected in (("amino acid", "an amino acid (4, or 25)"), ("stop", "a stop (11)")):
+        doubts = [doubt for counts in genes for doubt in counts.get("doubtful_codes", ())]
+        named = [
+            f"{doubt['member']} ({doubt['genetic_code']})" for doubt in doubts if doubt["uga"] == meaning
+        ]
+        if named:
+            yield Notice(
+                f"The genetic code given looks wrong: UGA seems to be {expected} in {_listed(named)}. Most "
+                "genes there are broken or run on; give the right code in the sheet and run again.",
+                "proteins",
+            )
 
 
 def _of_set_aside(accounting: Iterable[Mapping[str, str]]) -> Iterator[Notice]:
