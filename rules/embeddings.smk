@@ -7,6 +7,7 @@ Reads   results/proteins/distinct.fasta.gz         every distinct protein once
 Writes  results/embeddings/model.json              what the model is exactly
         results/embeddings/plan/{shard}.fasta      what the store lacks
         results/embeddings/{shard}.parquet         what the job of the shard added to the store
+        results/embeddings/{shard}.json            how fast, with what memory and on what
         results/embeddings/index.parquet           protein, length, URI, the protein that was embedded
         results/embeddings/all.h5                  one file over all parts of the store that the run uses
 On request, or where a query is configured
@@ -15,10 +16,11 @@ On request
         results/embeddings/per_accession.h5        a dataset for each label, as UniProt has it
         results/embeddings/skbio.h5                the layout that scikit-bio reads
         results/embeddings/verified.tsv            what is wrong with the store (verify_store)
+        results/embeddings/contacts/{shard}.parquet  protein, length, URI of the contact maps, where asked for
         the store                                  grows, is never rewritten, may be shared by runs
 """
 
-from helixflow.embeddings import model_files
+from helixflow.embeddings import heads_files, model_files
 
 neighbours_query = [path for path in [config["embeddings"]["neighbours_query"]] if path]
 
@@ -65,6 +67,7 @@ rule describe_model:
     params:
         # In a list: the linter takes a text that begins an input's path for a hard-coded prefix.
         model=[config["embeddings"]["model"], config["embeddings"]["revision"]],
+        compute=lookup("embeddings/compute", within=config),
     script:
         "../scripts/describe_model.py"
 
@@ -86,6 +89,8 @@ rule plan_shards:
         "benchmarks/plan_shards.tsv"
     conda:
         "../envs/embeddings.yaml"
+    # What proteins cost is measured with the threads that embed.
+    threads: lookup("embeddings/threads", within=config)
     resources:
         mem_mb=1000,
         runtime=60,
@@ -102,6 +107,7 @@ rule embed_shard:
         model="results/embeddings/model.json",
     output:
         added="results/embeddings/{shard}.parquet",
+        summary="results/embeddings/{shard}.json",
     log:
         "logs/embed_shard/{shard}.log",
     benchmark:
@@ -143,6 +149,31 @@ rule index_embeddings:
         store=lookup("embeddings/store", within=config),
     script:
         "../scripts/index_embeddings.py"
+
+
+rule map_contacts:
+    """Give the short proteins of some parts of the store their contact maps, from the model's attention."""
+    input:
+        index="results/embeddings/index.parquet",
+        model="results/embeddings/model.json",
+        heads=heads_files(config["embeddings"]["contact_heads"]),
+    output:
+        maps="results/embeddings/contacts/{shard}.parquet",
+    log:
+        "logs/map_contacts/{shard}.log",
+    benchmark:
+        "benchmarks/map_contacts/{shard}.tsv"
+    conda:
+        "../envs/embeddings.yaml"
+    threads: lookup("embeddings/threads", within=config)
+    resources:
+        mem_mb=6000,
+        runtime=1440,
+    params:
+        below=lookup("embeddings/contacts_below", within=config),
+        heads=lookup("embeddings/contact_heads", within=config),
+    script:
+        "../scripts/map_contacts.py"
 
 
 rule verify_store:
@@ -231,4 +262,8 @@ rule embeddings:
         rules.describe_model.output,
         rules.index_embeddings.output,
         branch(neighbours_query, then=rules.find_neighbours.output),
+        branch(
+            lookup("embeddings/contacts_below", within=config),
+            then=collect("results/embeddings/contacts/{shard}.parquet", shard=shards),
+        ),
     localrule: True

@@ -26,6 +26,7 @@ stage_files = {
     ),
     "model": "results/embeddings/model.json",
     "index": "results/embeddings/index.parquet",
+    "embedding_jobs": collect("results/embeddings/{shard}.json", shard=shards),
     "cleaning": collect("results/structures/{structure}/cleaning.json", structure=structures),
     "clean": collect("results/structures/{structure}/clean.pdb", structure=structures),
     "residues": collect("results/structures/{structure}/residues.tsv", structure=structures),

@@ -6,5 +6,5 @@ log_to(snakemake.log[0])
 
 from helixflow.embeddings.model import describe_model, write_model
 
-description = describe_model(*snakemake.params.model)
+description = describe_model(*snakemake.params.model, snakemake.params.compute)
 write_model(snakemake.output.model, description)

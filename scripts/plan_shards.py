@@ -8,4 +8,5 @@ from helixflow.embeddings.model import read_model
 from helixflow.embeddings.plan import plan_shards
 
 model = read_model(snakemake.input.model)
-plan_shards(snakemake.input.proteins, snakemake.output.shards, model, snakemake.params.store)
+store, threads = snakemake.params.store, snakemake.config["embeddings"]["threads"]
+plan_shards(snakemake.input.proteins, snakemake.output.shards, model, store, threads)

@@ -7,10 +7,8 @@ work runs in a process of its own, on one thread; its CPU seconds and peak memor
 operating system counted.
 """
 
-import math
 import os
 import platform
-import random
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -21,85 +19,13 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np
 
 from bench_buckets import bench_buckets
+from bench_embeddings import bench_embeddings
 from bench_groups import bench_groups
 from bench_proteins import bench_proteins
 from bench_sequences import bench_sequences
 from bench_store import bench_store
 from conftest import ROOT
 from measuring import cost, show
-
-# Tokens of a batch, the default of the workflow.
-BUDGET = 1024
-
-# Embeddings: ProtBERT's width and four of its thirty layers, random weights, lengths of a proteome.
-
-
-def make_model(folder: Path) -> None:
-    import torch
-    import transformers
-    from transformers import BertConfig, BertModel
-
-    from helixflow.embeddings.tokens import PROTBERT
-
-    torch.manual_seed(1)
-    transformers.logging.disable_progress_bar()
-    shape = BertConfig(
-        vocab_size=30, hidden_size=1024, num_hidden_layers=4, num_attention_heads=16, intermediate_size=4096,
-        max_position_embeddings=40000, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-    )  # fmt: skip
-    BertModel(shape, add_pooling_layer=False).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in PROTBERT))
-
-
-def proteome(number: int) -> list[str]:
-    """Random proteins of log-normal length, median 300, one of 2,100 residues."""
-    dice = random.Random(2)
-    lengths = [2100, *(int(math.exp(dice.gauss(math.log(300), 0.6))) for _ in range(number - 1))]
-    dice.shuffle(lengths)
-    return ["".join(dice.choices("ACDEFGHIKLMNPQRSTVWY", k=length)) for length in lengths]
-
-
-def embed(folder: Path, proteins: list[str]) -> Callable[[], object]:
-    from helixflow.embeddings.engine import Encoder, embed_part
-    from helixflow.embeddings.model import describe_model
-
-    encoder = Encoder(describe_model(str(folder), ""), threads=1)
-    named = {f"p{number}": protein for number, protein in enumerate(proteins)}
-    return partial(embed_part, encoder, named, BUDGET)
-
-
-def embed_with_transformers(folder: Path, proteins: list[str], batch: int) -> Callable[[], None]:
-    import torch
-    from transformers import BertModel, BertTokenizer
-
-    torch.set_num_threads(1)
-    tokenizer = BertTokenizer(str(folder / "vocab.txt"), do_lower_case=False)
-    model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
-
-    def run() -> None:
-        with torch.inference_mode():
-            for start in range(0, len(proteins), batch):
-                spaced = [" ".join(protein) for protein in proteins[start : start + batch]]
-                model(**tokenizer(spaced, return_tensors="pt", padding=True)).last_hidden_state.numpy()
-
-    return run
-
-
-def bench_embeddings(folder: Path) -> None:
-    make_model(folder)
-    proteins = proteome(16)
-    residues = sum(map(len, proteins))
-    alone, padded = (cost(embed_with_transformers, folder, proteins, batch) for batch in (1, 8))
-    show(
-        f"embeddings: {len(proteins)} proteins, {residues} residues, ProtBERT's shape with 4 layers, float32",
-        "residues/CPU s",
-        [
-            ("helixflow, sorted batches of 1,024 tokens", residues, cost(embed, folder, proteins)),
-            ("transformers, one at a time", residues, alone),
-            ("transformers, padded batches of 8 in input order", residues, padded),
-        ],
-    )
-
 
 # Co-analysis: the demo's trajectory, repeated with noise to thousands of frames.
 

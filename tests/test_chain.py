@@ -107,7 +107,7 @@ def test_what_the_user_must_mend_is_said_at_the_end(copy):
 @pytest.mark.parametrize(
     "key",
     ["trajectories={threads: 2}", "trajectories={gates: warn}", "trajectories={checkpoint_min: 1}",
-     "embeddings={token_budget: 512}", "embeddings={part_residues: 99}", "coanalysis={ranks: 1}"],
+     "embeddings={token_budget: 512}", "embeddings={part_seconds: 9}", "coanalysis={ranks: 1}"],
 )  # fmt: skip
 def test_keys_of_speed_and_judgement_repeat_nothing(chain, key):
     assert planned(chain, "--config", key) == {}

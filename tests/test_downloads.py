@@ -1066,7 +1066,7 @@ PROGRESS = """
     import sys, time
     from helixflow.joblog import log_to
     log_to(sys.argv[1])
-    from helixflow.sequences.progress import progress
+    from helixflow.progress import progress
     total = int(sys.argv[2]) or None
     with progress("x.fna", total, sys.argv[3]) as tell:
         for done in range(0, 1001, 5):
@@ -1127,7 +1127,7 @@ def _read(master: int) -> bytes:
 
 
 def test_work_that_begins_again_is_told_again(caplog):
-    from helixflow.sequences.progress import progress
+    from helixflow.progress import progress
 
     caplog.set_level(logging.INFO, "helixflow")
     with progress("x", 100, "B") as tell:

@@ -21,18 +21,12 @@ from transformers import BertModel, BertTokenizer
 
 from conftest import ROOT
 from helixflow.embeddings import check_settings, engine, model_files, open_embedding, read_index
-from helixflow.embeddings.engine import (
-    ADDED_TYPES,
-    Encoder,
-    batches,
-    embed_batches,
-    embed_fasta,
-    embed_part,
-    list_added,
-)
+from helixflow.embeddings.calibration import Rates
+from helixflow.embeddings.encoder import Encoder, embed_packs
+from helixflow.embeddings.engine import ADDED_TYPES, embed_fasta, embed_part, list_added
 from helixflow.embeddings.index import write_index
 from helixflow.embeddings.model import describe_model, load_model, read_model, write_model
-from helixflow.embeddings.plan import cost, plan_shards
+from helixflow.embeddings.plan import plan_shards
 from helixflow.embeddings.store import open_store, write_part
 from helixflow.embeddings.tokens import PROTBERT, encode, read_vocabulary, token_table
 from helixflow.embeddings.untrained import make_untrained_model
@@ -43,6 +37,8 @@ from helixflow.tables import write_rows
 
 HUB_MODEL, HUB_REVISION = "Rostlab/prot_bert", "7a894481acdc12202f0a415dd567f6cfdb698908"
 TOLERANCE = 2e-5
+#: A residue is a second, so that the seconds of a part are its residues.
+RATES = Rates(1.0, 0.0)
 
 
 @pytest.fixture(scope="session")
@@ -95,9 +91,10 @@ def run_shards(fasta, folder, model, n_shard=1, store=None, part_residues=100_00
     """Plan, embed and index as the rules do; return the index."""
     store = store or folder / "store"
     shards = [folder / "plan" / f"{number:03d}.fasta" for number in range(n_shard)]
-    plan_shards(fasta, shards, model, store)
+    plan_shards(fasta, shards, model, store, rates=RATES)
+    options = {"token_budget": token_budget, "part_seconds": part_residues, "threads": 1, "rates": RATES}
     for shard in shards:
-        embed_fasta(shard, model, store, token_budget=token_budget, part_residues=part_residues, threads=1)
+        embed_fasta(shard, model, store, **options)
         write_rows(folder / f"{shard.stem}.parquet", list_added(shard, model, store, 500), ADDED_TYPES)
     write_index(fasta, folder / "index.parquet", model, store)
     return read_index(folder / "index.parquet")
@@ -123,10 +120,9 @@ def test_tokens_are_those_of_the_tokenizer(folder):
     tokenizer = BertTokenizer(str(folder / "vocab.txt"), do_lower_case=False)
     raw = ["MKVLAWYHCFGIPQSTDENR", "mkUzobjx*", "X", "ACDEFGHIKL"]
     proteins = [normalise(sequence, "") for sequence in raw]
-    expected = tokenizer([" ".join(protein) for protein in proteins], padding=True, return_tensors="np")
-    tokens, mask = encode(proteins, token_table(read_vocabulary(folder / "vocab.txt")))
-    np.testing.assert_array_equal(tokens, expected["input_ids"])
-    np.testing.assert_array_equal(mask, expected["attention_mask"])
+    expected = tokenizer([" ".join(protein) for protein in proteins])["input_ids"]
+    tokens = encode(proteins, token_table(read_vocabulary(folder / "vocab.txt")))
+    np.testing.assert_array_equal(tokens, np.concatenate(expected))
     assert tokenizer.unk_token_id not in tokens
     # The two traps: blanks forgotten, and lower-casing, which is what a bare vocabulary gets by default.
     assert tokenizer.unk_token_id in tokenizer("MKV")["input_ids"]
@@ -159,20 +155,11 @@ def test_the_untrained_model_has_protberts_form(data, folder):
 @pytest.mark.parametrize("token_budget", [1, 300, 4096, 10**9])
 def test_vectors_equal_plain_transformers(encoder, sequences, plain, token_budget):
     """A small budget leaves proteins longer than a batch in the middle; none is moved, cut or lost."""
-    found = dict(embed_batches(encoder, sequences, token_budget))
+    found = dict(embed_packs(encoder, sequences, token_budget))
     assert found.keys() == plain.keys()
     for name, expected in plain.items():
         assert found[name].dtype == np.float32
         np.testing.assert_allclose(found[name], expected, atol=TOLERANCE, rtol=0)
-
-
-def test_batches_keep_to_the_budget():
-    lengths = {"d": 300, "a": 10, "b": 98, "e": 98, "c": 40, "f": 1}
-    made = list(batches(lengths, 200))
-    assert sorted(name for batch in made for name in batch) == sorted(lengths)
-    assert made[0] == ["d"] and ["b", "e"] in made
-    for batch in made:
-        assert len(batch) == 1 or len(batch) * (max(lengths[name] for name in batch) + 2) <= 200
 
 
 def test_a_protein_beyond_the_trained_length_is_embedded_whole_and_flagged(
@@ -194,18 +181,20 @@ def test_a_protein_beyond_the_models_positions_is_refused(model, tmp_path, step)
     write_fasta(tmp_path / "long.fasta", [(protein_id(sequence), sequence)])
     with pytest.raises(EmbeddingError, match=f"protein {protein_id(sequence)} has 8191 residues"):
         if step == "plan":
-            plan_shards(tmp_path / "long.fasta", [tmp_path / "000.fasta"], model, tmp_path / "store")
+            plan_shards(
+                tmp_path / "long.fasta", [tmp_path / "000.fasta"], model, tmp_path / "store", rates=RATES
+            )
         else:
             embed_fasta(
                 tmp_path / "long.fasta", model, tmp_path / "store",
-                token_budget=4096, part_residues=100, threads=1,
+                token_budget=4096, part_seconds=100, threads=1, rates=RATES,
             )  # fmt: skip
     assert not (tmp_path / "store").exists()
 
 
 def test_the_longest_protein_there_may_be(encoder, model):
     sequence = "M" * model.max_residues
-    ((_, vectors),) = embed_batches(encoder, {"longest": sequence}, 4096)
+    ((_, vectors),) = embed_packs(encoder, {"longest": sequence}, 4096)
     assert vectors.shape == (8190, 64)
 
 
@@ -299,7 +288,7 @@ def test_what_came_into_the_store_since_the_plan_is_not_repeated(
 ):
     """By another run that shares the store, before the job began or while it ran."""
     items = list(sequences.items())
-    options = {"token_budget": 4096, "part_residues": 1000, "threads": 1}
+    options = {"token_budget": 4096, "part_seconds": 1000, "threads": 1, "rates": RATES}
     write_fasta(tmp_path / "others.fasta", items[1::3])
     embed_fasta(tmp_path / "others.fasta", model, tmp_path / "store", **options)
     shutil.copytree(tmp_path / "store", tmp_path / "faster")
@@ -340,20 +329,23 @@ def test_vectors_go_to_the_protein_they_belong_to(tmp_path, model):
     write_fasta(tmp_path / "plan.fasta", [(protein_id("MKV"), "MKVL")])
     with pytest.raises(EmbeddingError, match=f"expected {protein_id('MKVL')}"):
         embed_fasta(
-            tmp_path / "plan.fasta", model, tmp_path / "store", token_budget=9, part_residues=9, threads=1
-        )
+            tmp_path / "plan.fasta", model, tmp_path / "store",
+            token_budget=9, part_seconds=9, threads=1, rates=RATES,
+        )  # fmt: skip
 
 
 WORKER = """
 import sys
 for absent in ("pyarrow", "dnaio", "pyrodigal", "pandas", "snakemake", "isal"):
     sys.modules[absent] = None
+from helixflow.embeddings.calibration import Rates
 from helixflow.embeddings.engine import embed_fasta
 from helixflow.embeddings.model import read_model
 fasta, model, store, part_residues = sys.argv[1:]
-embed_fasta(fasta, read_model(model), store, token_budget=600, threads=1, part_residues=int(part_residues))
+options = {"part_seconds": int(part_residues), "rates": Rates(1.0, 0.0)}
+embed_fasta(fasta, read_model(model), store, token_budget=600, threads=1, **options)
 """
-WORKER_OPTIONS = {"token_budget": 600, "threads": 1}
+WORKER_OPTIONS = {"token_budget": 600, "threads": 1, "rates": RATES}
 
 
 def worker(fasta, model_json, store, part_residues):
@@ -368,9 +360,9 @@ def test_a_killed_job_repeats_its_open_part_alone(tmp_path, model, demo):
     sequences = {protein_id(s): s for _, s in read_fasta(demo / "NC_000932.faa")}
     write_fasta(tmp_path / "distinct.fasta", sorted(sequences.items()))
     write_model(tmp_path / "model.json", model)
-    plan_shards(tmp_path / "distinct.fasta", [tmp_path / "000.fasta"], model, tmp_path / "none")
+    plan_shards(tmp_path / "distinct.fasta", [tmp_path / "000.fasta"], model, tmp_path / "none", rates=RATES)
     arguments = (tmp_path / "000.fasta", tmp_path / "model.json")
-    embed_fasta(tmp_path / "000.fasta", model, tmp_path / "whole", **WORKER_OPTIONS, part_residues=1000)
+    embed_fasta(tmp_path / "000.fasta", model, tmp_path / "whole", **WORKER_OPTIONS, part_seconds=1000)
 
     job = worker(*arguments, tmp_path / "store", 1000)
     while not parts(tmp_path / "store"):
@@ -516,28 +508,6 @@ def test_importing_for_the_snakefile_takes_python_alone():
     assert done.stdout.split() == []
 
 
-# The plan
-
-
-def test_shards_take_about_the_same_time(tmp_path, model, demo):
-    proteins = sorted((protein_id(s), s) for s in {s for _, s in read_fasta(demo / "NC_000932.faa")})
-    write_fasta(tmp_path / "distinct.fasta", proteins)
-    shards = [tmp_path / f"{number:03d}.fasta" for number in range(4)]
-    plan_shards(tmp_path / "distinct.fasta", shards, model, tmp_path / "store")
-    planned = [dict(read_fasta(shard)) for shard in shards]
-    assert sorted(item for shard in planned for item in shard.items()) == proteins
-    work = [sum(cost(len(s), model.hidden_size) for s in shard.values()) for shard in planned]
-    longest = max(cost(len(s), model.hidden_size) for _, s in proteins)
-    # No shard is worse than the best by more than one protein, here the longest there is.
-    assert max(work) == longest or max(work) < 1.1 * min(work)
-    for shard in planned:
-        lengths = [len(sequence) for sequence in shard.values()]
-        assert lengths == sorted(lengths, reverse=True)
-    first = [shard.read_bytes() for shard in shards]
-    plan_shards(tmp_path / "distinct.fasta", shards, model, tmp_path / "store")
-    assert [shard.read_bytes() for shard in shards] == first
-
-
 # The model's files
 
 
@@ -593,7 +563,7 @@ def test_weights_as_the_hub_has_them(folder, model, tmp_path, sequences, plain):
     torch.save(state, tmp_path / "hub" / "pytorch_model.bin")
     pickled = describe_model(str(tmp_path / "hub"), "")
     assert pickled.weights == "pytorch_model.bin"
-    found = dict(embed_batches(Encoder(pickled, 1), sequences, 4096))
+    found = dict(embed_packs(Encoder(pickled, 1), sequences, 4096))
     for name, expected in plain.items():
         np.testing.assert_allclose(found[name], expected, atol=TOLERANCE, rtol=0)
 
@@ -783,7 +753,7 @@ def test_published_values_of_protbert():
     if not any(isinstance(path, str) for path in weights):
         pytest.skip(f"{HUB_MODEL} is not in the hub's cache (1.7 GB, hf download {HUB_MODEL})")
     encoder = Encoder(describe_model(HUB_MODEL, HUB_REVISION), threads=1)
-    ((_, vectors),) = embed_batches(encoder, {"published": normalise("AETCZAO", "")}, 4096)
+    ((_, vectors),) = embed_packs(encoder, {"published": normalise("AETCZAO", "")}, 4096)
     assert vectors.shape == (7, 1024)
     first, last = [0.09233951, 0.13914399, -0.05241546], [-0.13947977, -0.0428006, 0.07431364]
     np.testing.assert_allclose(vectors[0, :3], first, atol=TOLERANCE)

@@ -1,6 +1,7 @@
-"""Proteins through the model, in padded batches of similar length, part by part into the store.
+"""Proteins through the model, pack by pack, part by part into the store.
 
-Axes: B proteins of a batch, T tokens with padding, L residues of a protein, D hidden size.
+Reading, computing and writing overlap: the next records are read, and the part before is written, while
+a part is computed. In memory are the weights, a pack, and the two parts.
 """
 
 from __future__ import annotations
@@ -8,26 +9,38 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.embeddings.model import ModelDescription, load_model, warn_of_note
+from helixflow.embeddings.calibration import Rates, find_rates
+from helixflow.embeddings.encoder import Encoder, embed_packs
+from helixflow.embeddings.model import ModelDescription
 from helixflow.embeddings.plan import check_length
-from helixflow.embeddings.store import offsets, open_store, part_name, write_part
-from helixflow.embeddings.tokens import encode, token_table
+from helixflow.embeddings.store import Stored, offsets, open_store, part_name, write_part
+from helixflow.embeddings.summary import ShardSummary, summarise
 from helixflow.errors import EmbeddingError
 from helixflow.fasta import read_fasta
+from helixflow.progress import progress
 from helixflow.proteins.names import normalise, protein_id
 
 log = logging.getLogger(__name__)
 
 StrPath = str | os.PathLike[str]
+Records = Iterable[tuple[str, str]]
 
 #: Columns of a shard's table and their Arrow types.
 ADDED_TYPES = {"protein": "string", "length": "int32", "part": "string", "flagged": "bool"}
+
+#: Bytes of vectors that a part may have: what is computed and what is written are in memory.
+PART_BYTES = 1 << 28
+_READ_AHEAD = 256
 
 
 class Added(NamedTuple):
@@ -39,43 +52,16 @@ class Added(NamedTuple):
     flagged: bool
 
 
-class Encoder:
-    """A loaded model with its tokens: normalised proteins in, float32 vectors of their residues out."""
-
-    def __init__(self, description: ModelDescription, threads: int) -> None:
-        import torch
-
-        torch.set_num_threads(threads)
-        self.description = description
-        self._tokens = token_table(description.vocabulary)
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model = load_model(description).to(self._device)
-        log.info("model %s on %s, %d threads", description.model, self._device, threads)
-        warn_of_note(description)
-
-    def __call__(self, sequences: list[str]) -> list[NDArray[np.float32]]:
-        """Return the last hidden layer of each protein, (L, D) without special tokens."""
-        import torch
-
-        tokens, mask = encode(sequences, self._tokens)  # (B, T)
-        with torch.inference_mode():
-            hidden = self._model(
-                input_ids=torch.from_numpy(tokens).to(self._device),
-                attention_mask=torch.from_numpy(mask).to(self._device),
-            ).last_hidden_state  # (B, T, D)
-        vectors = hidden.cpu().numpy()
-        return [rows[1 : len(sequence) + 1] for rows, sequence in zip(vectors, sequences, strict=True)]
-
-
 def embed_fasta(
     fasta: StrPath,
     model: ModelDescription,
     store: StrPath,
     *,
     token_budget: int,
-    part_residues: int,
+    part_seconds: float,
     threads: int,
-) -> None:
+    rates: Rates | None = None,
+) -> ShardSummary:
     """Embed the proteins of a FASTA file that the store does not have by now.
 
     Parameters
@@ -85,11 +71,17 @@ def embed_fasta(
     model : ModelDescription
     store : path
     token_budget : int
-        Most tokens of a batch, padding included; a longer protein goes alone.
-    part_residues : int
-        Residues of a part; one part is in memory, and one is lost when the job is killed.
+        Most tokens of a pack; a longer protein goes alone.
+    part_seconds : float
+        Predicted seconds of work after which a part ends; one is lost when the job is killed.
     threads : int
         CPU threads.
+    rates : Rates, optional
+        What proteins cost; by default as measured on this machine.
+
+    Returns
+    -------
+    ShardSummary
 
     Raises
     ------
@@ -97,25 +89,36 @@ def embed_fasta(
         For a protein that is too long for the model or not named by its digest, or vectors that
         are not finite numbers in float16.
     """
-    encoder: Encoder | None = None
-    residues, seconds = 0, 0.0
     with open_store(store, model.key) as stored:
-        lacking = (record for record in read_fasta(fasta) if stored.find(record[0]) is None)
-        for chunk in _chunks(lacking, part_residues):
-            name = part_name(chunk)
-            path = stored.path(name)
-            # It is there when another run wrote it since this one began.
-            if not path.exists():
-                _check(chunk, fasta, model)
-                encoder = encoder or Encoder(model, threads)
-                start = time.monotonic()
-                residue, mean = embed_part(encoder, chunk, token_budget)
-                write_part(path, chunk, residue, mean, model)
-                residues, seconds = residues + len(residue), seconds + time.monotonic() - start
-                log.info("wrote %s: %d proteins, %d residues", path, len(chunk), len(residue))
-            stored.add(name, chunk)
-    if residues:
-        log.info("%d residues in %.1f s, %.0f residues/s", residues, seconds, residues / seconds)
+        n_record, n_lacking, n_residue = _count(fasta, stored)
+        if not n_lacking:
+            return summarise(model, threads, n_record)
+        rates = rates or find_rates(model, threads)
+        encoder, summary = Encoder(model, threads), summarise(model, threads, n_record)
+        lacking = (record for record in _checked(fasta, model) if stored.find(record[0]) is None)
+        most = PART_BYTES // (2 * model.hidden_size)
+        start, done = time.monotonic(), 0
+
+        def advance(residues: int) -> None:
+            nonlocal done
+            done += residues
+            tell(done)
+
+        with progress("embedding", n_residue, "residue") as tell, _writer(model, stored) as write:
+            for part in cut_parts(lacking, rates, part_seconds, most):
+                # It is there when another run wrote it since this one began.
+                if not stored.path(part_name(part)).exists():
+                    write(part, *embed_part(encoder, part, token_budget, tell=advance))
+                    summary.count(part, token_budget)
+                stored.add(part_name(part), part)
+        summary.finish(time.monotonic() - start)
+        _, n_lost, _ = _count(fasta, stored)
+    if n_lost:
+        raise EmbeddingError(
+            f"{fasta}: {n_lost} of {n_record} proteins were not embedded, expected as many out as in; "
+            "did the file change? run again with --forcerun plan_shards"
+        )
+    return summary
 
 
 def list_added(
@@ -140,9 +143,12 @@ def list_added(
 
 
 def embed_part(
-    encoder: Encoder, sequences: Mapping[str, str], token_budget: int
+    encoder: Encoder,
+    sequences: Mapping[str, str],
+    token_budget: int,
+    tell: Callable[[int], None] | None = None,
 ) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
-    """Embed N proteins with R residues in all.
+    """Embed N proteins with R residues in all; `tell` is told the residues of each that is done.
 
     Returns
     -------
@@ -154,14 +160,14 @@ def embed_part(
     Raises
     ------
     EmbeddingError
-        For a protein with a value that float16 cannot hold.
+        For a protein with a value that float16 cannot hold, or without vectors.
     """
     first = dict(zip(sequences, offsets(sequences.values()), strict=False))
     number = {protein: index for index, protein in enumerate(sequences)}
     width = encoder.description.hidden_size
     residue = np.empty((sum(map(len, sequences.values())), width), np.float16)
     mean = np.empty((len(sequences), width), np.float32)
-    for protein, vectors in embed_batches(encoder, sequences, token_budget):
+    for protein, vectors in embed_packs(encoder, sequences, token_budget):
         rows = residue[first[protein] : first[protein] + len(vectors)]
         with np.errstate(over="ignore"):
             rows[:] = vectors
@@ -171,56 +177,99 @@ def embed_part(
                 f"(largest {np.abs(vectors).max()}); is {encoder.description.folder} the right model?"
             )
         mean[number[protein]] = vectors.mean(axis=0, dtype=np.float64)
+        del number[protein]
+        if tell:
+            tell(len(rows))
+    if number:
+        raise EmbeddingError(
+            f"{len(number)} of {len(sequences)} proteins got no vectors, such as {min(number)}"
+        )
     return residue, mean
 
 
-def embed_batches(
-    encoder: Encoder, sequences: Mapping[str, str], token_budget: int
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Give each protein's name and (L, D) vectors, longest first."""
-    for batch in batches({name: len(sequence) for name, sequence in sequences.items()}, token_budget):
-        yield from zip(batch, encoder([sequences[name] for name in batch]), strict=True)
+def cut_parts(records: Records, rates: Rates, seconds: float, most: int) -> Iterator[dict[str, str]]:
+    """Cut a stream of records into parts of so much predicted work, each by ascending id.
 
-
-def batches(lengths: Mapping[str, int], token_budget: int) -> Iterator[list[str]]:
-    """Group proteins of similar length into batches that keep to a budget of tokens, padding included."""
-    batch: list[str] = []
-    tokens = 0
-    for name in sorted(lengths, key=lambda name: (-lengths[name], name)):
-        if batch and (len(batch) + 1) * tokens > token_budget:
-            yield batch
-            batch = []
-        if not batch:
-            tokens = lengths[name] + 2
-        batch.append(name)
-    if batch:
-        yield batch
-
-
-def _chunks(records: Iterable[tuple[str, str]], part_residues: int) -> Iterator[dict[str, str]]:
-    """Cut a stream of records into pieces of at most `part_residues` residues, each by ascending id.
-
-    The cuts do not depend on pieces before them that are left out, so a repeated job makes the same parts.
+    A part has at most `most` residues, unless one protein has more. The cuts do not depend on parts
+    before them that are left out, so a repeated job makes the same parts.
     """
-    chunk: dict[str, str] = {}
-    residues = 0
+    part: dict[str, str] = {}
+    work, residues = 0.0, 0
     for name, sequence in records:
-        if chunk and residues + len(sequence) > part_residues:
-            yield dict(sorted(chunk.items()))
-            chunk, residues = {}, 0
-        chunk[name] = sequence
-        residues += len(sequence)
-    if chunk:
-        yield dict(sorted(chunk.items()))
+        cost = rates.cost(len(sequence))
+        if part and (work + cost > seconds or residues + len(sequence) > most):
+            yield dict(sorted(part.items()))
+            part, work, residues = {}, 0.0, 0
+        part[name] = sequence
+        work, residues = work + cost, residues + len(sequence)
+    if part:
+        yield dict(sorted(part.items()))
 
 
-def _check(chunk: Mapping[str, str], fasta: StrPath, model: ModelDescription) -> None:
-    """Make sure that the store gets every embedding under the right name."""
-    for protein, sequence in chunk.items():
-        where = f"{fasta}: record '{protein}'"
-        if not sequence or normalise(sequence, where) != sequence or protein_id(sequence) != protein:
-            raise EmbeddingError(
-                f"{where} is not a normalised protein under its digest, expected {protein_id(sequence)}; "
-                "run again with --forcerun collect_proteins"
-            )
-        check_length(protein, len(sequence), model)
+def _count(fasta: StrPath, stored: Stored) -> tuple[int, int, int]:
+    """Count the proteins of a file, those the store lacks, and the residues of these."""
+    n_record = n_lacking = n_residue = 0
+    for protein, sequence in read_fasta(fasta):
+        n_record += 1
+        if stored.find(protein) is None:
+            n_lacking, n_residue = n_lacking + 1, n_residue + len(sequence)
+    return n_record, n_lacking, n_residue
+
+
+def _checked(fasta: StrPath, model: ModelDescription) -> Iterator[tuple[str, str]]:
+    """Read and check records, a few hundred ahead in a thread of their own."""
+    records = read_fasta(fasta)
+
+    def next_few() -> list[tuple[str, str]]:
+        few = list(islice(records, _READ_AHEAD))
+        for protein, sequence in few:
+            _check(protein, sequence, fasta, model)
+        return few
+
+    with ThreadPoolExecutor(1, "reader") as reader:
+        coming = reader.submit(next_few)
+        while few := coming.result():
+            coming = reader.submit(next_few)
+            yield from few
+
+
+def _check(protein: str, sequence: str, fasta: StrPath, model: ModelDescription) -> None:
+    """Make sure that the store gets an embedding under the right name."""
+    where = f"{fasta}: record '{protein}'"
+    if not sequence or normalise(sequence, where) != sequence or protein_id(sequence) != protein:
+        raise EmbeddingError(
+            f"{where} is not a normalised protein under its digest, expected {protein_id(sequence)}; "
+            "run again with --forcerun collect_proteins"
+        )
+    check_length(protein, len(sequence), model)
+
+
+@contextmanager
+def _writer(model: ModelDescription, stored: Stored) -> Iterator[Callable[..., None]]:
+    """Give a function that writes a part while the caller goes on; it waits for the part before.
+
+    A failure to write is raised at the next part, or at the end.
+    """
+
+    def write_one(
+        path: Path, chunk: Mapping[str, str], residue: NDArray[np.float16], mean: NDArray[np.float32]
+    ) -> None:
+        if not path.exists():
+            write_part(path, chunk, residue, mean, model)
+            log.info("wrote %s: %d proteins, %d residues", path, len(chunk), len(residue))
+
+    writing: list[Future[None]] = []
+
+    def wait() -> None:
+        for each in writing:
+            each.result()
+        writing.clear()
+
+    with ThreadPoolExecutor(1, "writer") as pool:
+
+        def write(chunk: Mapping[str, str], residue: NDArray[np.float16], mean: NDArray[np.float32]) -> None:
+            wait()
+            writing.append(pool.submit(write_one, stored.path(part_name(chunk)), chunk, residue, mean))
+
+        yield write
+        wait()

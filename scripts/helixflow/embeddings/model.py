@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helixflow.embeddings.compute import FLOAT32, resolve_compute
 from helixflow.embeddings.settings import CONFIG, VOCABULARY, WEIGHTS, find_files, is_folder
 from helixflow.embeddings.tokens import read_vocabulary
 from helixflow.errors import EmbeddingError
@@ -59,7 +60,7 @@ class ModelDescription:
     shape: dict[str, Any]
     layer: str = "last"
     normalisation: str = f"upper case, {' '.join(RARE_LETTERS)} to X, [CLS] residues [SEP]"
-    compute_dtype: str = "float32"
+    compute_dtype: str = FLOAT32
     storage_dtype: str = "float16"
 
     @property
@@ -70,7 +71,7 @@ class ModelDescription:
         return sha512t24u(json.dumps(content, sort_keys=True).encode())
 
 
-def describe_model(model: str, revision: str) -> ModelDescription:
+def describe_model(model: str, revision: str, compute: str = FLOAT32) -> ModelDescription:
     """Find a model, fetch it from the hub where it is not local, and tell everything about it.
 
     Parameters
@@ -79,6 +80,9 @@ def describe_model(model: str, revision: str) -> ModelDescription:
         Local folder, or ``owner/name`` of the hub.
     revision : str
         Commit of the hub's model; unused for a folder.
+    compute : str
+        ``float32``, ``bfloat16``, or ``auto``: what this machine is fast in. It is part of the model key,
+        so it should be named where the jobs run on other machines than this function.
 
     Raises
     ------
@@ -107,6 +111,7 @@ def describe_model(model: str, revision: str) -> ModelDescription:
         max_residues=config["max_position_embeddings"] - 2,
         vocabulary=vocabulary,
         shape={name: config.get(name) for name in (*_SHAPE, *_DETAILS)},
+        compute_dtype=resolve_compute(compute),
     )
     warn_of_note(description)
     return description
@@ -131,7 +136,7 @@ def read_model(path: str | os.PathLike[str]) -> ModelDescription:
 
 
 def load_model(description: ModelDescription) -> BertModel:
-    """Load a described model for inference, in float32.
+    """Load a described model for inference, in the format it computes in.
 
     Raises
     ------
@@ -145,7 +150,7 @@ def load_model(description: ModelDescription) -> BertModel:
             f"{weights}: expected the weights with sha256 {description.weights_sha256}, found {digest}; "
             "run again with --forcerun describe_model"
         )
-    return _load_weights(Path(description.folder), description.weights)
+    return _load_weights(Path(description.folder), description.weights, description.compute_dtype)
 
 
 def _fetch(model: str, revision: str) -> Path:
@@ -213,7 +218,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _load_weights(folder: Path, weights: str) -> BertModel:
+def _load_weights(folder: Path, weights: str, dtype: str = FLOAT32) -> BertModel:
     """Load a model without running code of its files, and make sure that no weight is missing."""
     from pickle import UnpicklingError
 
@@ -225,7 +230,7 @@ def _load_weights(folder: Path, weights: str) -> BertModel:
         model, info = BertModel.from_pretrained(
             folder,
             add_pooling_layer=False,
-            dtype=torch.float32,
+            dtype=getattr(torch, dtype),
             local_files_only=True,
             use_safetensors=weights == WEIGHTS[0],
             weights_only=True,

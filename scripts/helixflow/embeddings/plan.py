@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 
+from helixflow.embeddings.calibration import Rates, find_rates
 from helixflow.embeddings.model import ModelDescription
 from helixflow.embeddings.store import Stored, open_store
 from helixflow.errors import EmbeddingError
@@ -18,9 +19,17 @@ log = logging.getLogger(__name__)
 
 StrPath = str | os.PathLike[str]
 
+#: What the longest shard may have of the mean.
+EVEN = 1.05
+
 
 def plan_shards(
-    proteins: StrPath, shards: Sequence[StrPath], model: ModelDescription, store: StrPath
+    proteins: StrPath,
+    shards: Sequence[StrPath],
+    model: ModelDescription,
+    store: StrPath,
+    threads: int = 1,
+    rates: Rates | None = None,
 ) -> None:
     """Share out the proteins that the store lacks.
 
@@ -32,6 +41,10 @@ def plan_shards(
         FASTA files to write, one a job, each longest protein first; empty where nothing is missing.
     model : ModelDescription
     store : path
+    threads : int
+        CPU threads of an embedding job.
+    rates : Rates, optional
+        What proteins cost; by default as measured on this machine, unless the store lacks none.
 
     Raises
     ------
@@ -42,23 +55,15 @@ def plan_shards(
         database.execute("CREATE TABLE lacking (protein, sequence)")
         database.execute("CREATE TABLE planned (shard, protein, sequence)")
         database.executemany("INSERT INTO lacking VALUES (?, ?)", _lacking(stored, proteins, model))
-        database.executemany(
-            "INSERT INTO planned VALUES (?, ?, ?)", _shared_out(database, len(shards), model)
-        )
+        (count,) = database.execute("SELECT count(*) FROM lacking").fetchone()
+        log.info("%d proteins are not in %s/%s yet", count, store, model.key)
+        if count:
+            rates = rates or find_rates(model, threads)
+            planned = _shared_out(database, len(shards), rates)
+            database.executemany("INSERT INTO planned VALUES (?, ?, ?)", planned)
         for shard, path in enumerate(shards):
             chosen = "SELECT protein, sequence FROM planned WHERE shard = ? ORDER BY rowid"
             write_fasta(path, database.execute(chosen, (shard,)))
-        (count,) = database.execute("SELECT count(*) FROM planned").fetchone()
-    log.info("%d proteins are not in %s/%s yet", count, store, model.key)
-
-
-def cost(length: int, hidden_size: int) -> float:
-    """Tell the work a protein makes, in units of one residue of a short protein.
-
-    Of the 24 D^2 multiplications that each residue takes in a layer of width D, whatever the
-    protein's length, attention adds 4 D for each residue it looks at.
-    """
-    return length * (1 + length / (6 * hidden_size))
 
 
 def check_length(protein: str, length: int, model: ModelDescription) -> None:
@@ -84,14 +89,30 @@ def _lacking(stored: Stored, proteins: StrPath, model: ModelDescription) -> Iter
             yield protein, sequence
 
 
-def _shared_out(
-    database: sqlite3.Connection, n_shard: int, model: ModelDescription
-) -> Iterator[tuple[int, str, str]]:
+def _shared_out(database: sqlite3.Connection, n_shard: int, rates: Rates) -> Iterator[tuple[int, str, str]]:
     """Give each lacking protein, longest first, to the shard with the least work so far."""
     loads = [(0.0, shard) for shard in range(n_shard)]
+    longest = 0.0
     for protein, sequence in database.execute(
         "SELECT * FROM lacking ORDER BY length(sequence) DESC, protein"
     ):
         load, shard = loads[0]
-        heapq.heapreplace(loads, (load + cost(len(sequence), model.hidden_size), shard))
+        cost = rates.cost(len(sequence))
+        longest = max(longest, cost)
+        heapq.heapreplace(loads, (load + cost, shard))
         yield shard, protein, sequence
+    _say_balance([load for load, _ in loads], longest)
+
+
+def _say_balance(loads: Sequence[float], longest: float) -> None:
+    """Log how even the shards are, and why where they are not."""
+    mean = sum(loads) / len(loads)
+    log.info(
+        "predicted work: %.0f s in %d shards, the longest %.3f of the mean",
+        sum(loads), len(loads), max(loads) / mean,
+    )  # fmt: skip
+    if max(loads) > EVEN * mean:
+        log.warning(
+            "a shard has more than %.2f of the mean work: the longest protein alone takes %.2f of it",
+            EVEN, longest / mean,
+        )  # fmt: skip

@@ -16,6 +16,9 @@ CONFIG, VOCABULARY = "config.json", "vocab.txt"
 #: In the order of preference. The second is a pickle and is opened with weights_only, which runs no code.
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
+#: What the configuration says for the mean of all attention heads.
+ALL_HEADS = "all"
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -34,6 +37,12 @@ def check_settings(settings: dict[str, Any]) -> None:
         With one line for the first thing that is wrong.
     """
     model, store = settings["model"], settings["store"]
+    for path in heads_files(settings.get("contact_heads", ALL_HEADS)):
+        if not Path(path).is_file():
+            raise ConfigError(
+                f"config: 'embeddings/contact_heads' is '{path}', expected {ALL_HEADS} or an existing "
+                "JSON file"
+            )
     if "://" in store:
         raise ConfigError(
             f"config: 'embeddings/store' is '{store}', expected a folder (S3 is not supported yet)"
@@ -61,6 +70,11 @@ def model_files(model: str) -> list[str]:
     """Name the files of a local model; none for a model of the hub."""
     names = find_files(model) if is_folder(model) else ()
     return [f"{os.path.normpath(model)}/{name}" for name in names]
+
+
+def heads_files(contact_heads: str) -> list[str]:
+    """Name the file of attention heads, none where all are taken."""
+    return [] if contact_heads == ALL_HEADS else [contact_heads]
 
 
 def is_folder(model: str) -> bool:

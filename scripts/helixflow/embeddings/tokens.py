@@ -25,12 +25,11 @@ RESIDUES = "ACDEFGHIKLMNPQRSTVWXY"
 
 @dataclass(frozen=True)
 class TokenTable:
-    """Token id of every byte, -1 where it is no residue, and of the tokens around and behind a protein."""
+    """Token id of every byte, -1 where it is no residue, and of the tokens before and behind a protein."""
 
     of_byte: NDArray[np.int64]
     start: int
     end: int
-    padding: int
 
 
 def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
@@ -63,38 +62,35 @@ def token_table(vocabulary: Sequence[str]) -> TokenTable:
     of_byte = np.full(256, -1, np.int64)
     for letter in RESIDUES:
         of_byte[ord(letter)] = ids[letter]
-    return TokenTable(of_byte, ids["[CLS]"], ids["[SEP]"], ids["[PAD]"])
+    return TokenTable(of_byte, ids["[CLS]"], ids["[SEP]"])
 
 
-def encode(sequences: Sequence[str], table: TokenTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the token ids of some proteins, padded to the longest.
+def encode(sequences: Sequence[str], table: TokenTable) -> NDArray[np.int64]:
+    """Return the token ids of some proteins, one behind the other.
 
     Parameters
     ----------
     sequences : sequence of str
-        B normalised proteins.
+        Normalised proteins.
     table : TokenTable
 
     Returns
     -------
-    tokens : (B, T) int64
-        T is two more than the longest length; residue *i*, from 1, is column *i*.
-    mask : (B, T) int64
-        1 at tokens, 0 at padding.
+    (N,) int64
+        Two more for each protein than its residues: one before them, one behind.
 
     Raises
     ------
     ValueError
         For a letter that is not among `RESIDUES`.
     """
-    tokens = np.full((len(sequences), max(map(len, sequences)) + 2), table.padding, np.int64)
-    mask = np.zeros_like(tokens)
-    for row, sequence in enumerate(sequences):
+    tokens = np.empty(sum(map(len, sequences)) + 2 * len(sequences), np.int64)
+    start = 0
+    for sequence in sequences:
         ids = table.of_byte[np.frombuffer(sequence.encode("latin-1"), np.uint8)]
         if ids.min(initial=0) < 0:
             raise ValueError(f"expected letters of {RESIDUES}, got {sorted(set(sequence) - set(RESIDUES))}")
-        tokens[row, 0] = table.start
-        tokens[row, 1 : len(ids) + 1] = ids
-        tokens[row, len(ids) + 1] = table.end
-        mask[row, : len(ids) + 2] = 1
-    return tokens, mask
+        end = start + len(ids) + 2
+        tokens[start], tokens[start + 1 : end - 1], tokens[end - 1] = table.start, ids, table.end
+        start = end
+    return tokens

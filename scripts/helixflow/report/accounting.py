@@ -50,6 +50,7 @@ class StageFiles:
     coanalysis: Sequence[str]
     #: Empty where near-duplicates are not grouped.
     clusters: str | Sequence[str] = ()
+    embedding_jobs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.embeddings.reading import open_pooled
-from helixflow.report.blocks import Figure, Json, Section, facts, percent, plural, table
+from helixflow.files import read_json
+from helixflow.report.blocks import Figure, Json, Section, Table, facts, percent, plural, table
 from helixflow.report.figures import COLOURS, scatter_map
 from helixflow.tables import read_rows
 
@@ -24,7 +25,12 @@ MOST_POINTS = 3000
 
 
 def embeddings_section(
-    model: Json, index: StrPath, long: Sequence[tuple[str, int]], trained: int, database: sqlite3.Connection
+    model: Json,
+    index: StrPath,
+    long: Sequence[tuple[str, int]],
+    trained: int,
+    database: sqlite3.Connection,
+    jobs: Sequence[StrPath] = (),
 ) -> Section:
     """Show what made the embeddings, and a map of the proteins.
 
@@ -40,6 +46,8 @@ def embeddings_section(
         Residues up to which it was trained.
     database
         See `seen_proteins`.
+    jobs : sequence of path
+        Summaries of the jobs that embedded.
     """
     section = Section("embeddings", "Embeddings")
     section.blocks.append(
@@ -58,11 +66,33 @@ def embeddings_section(
             },
         )
     )
+    if jobs:
+        section.blocks.append(_jobs_table(jobs))
     if long:
         caption = f"Proteins of more than {trained} residues, embedded whole"
         section.blocks.append(table(caption, "protein: | residues #", long))
     section.blocks.append(_embedding_map(index, database))
     return section
+
+
+def _jobs_table(jobs: Sequence[StrPath]) -> Table:
+    """Show what each job embedded and how fast."""
+    rows = [
+        (
+            Path(path).stem, job["given"], job["proteins"], job["residues"], job["residues_per_s"],
+            percent(job["packing"], 1), job["memory_MB"], job["gpu_memory_MB"], job["compute_dtype"],
+            f"{job['device']}, {job['threads']} threads",
+        )
+        for path, job in ((path, read_json(path)) for path in jobs)
+    ]  # fmt: skip
+    headings = (
+        "job | proteins # | embedded # | residues # | residues/s # | packs full # | memory, MB # | "
+        "of the GPU, MB # | numbers | machine"
+    )
+    note = (
+        "Embedded are those the store did not have when the job began; packs full is the share of the token "
+    )
+    return table("Jobs", headings, rows, f"{note}budget in use.")
 
 
 def find_long(index: StrPath, trained: int) -> list[tuple[str, int]]:

@@ -67,7 +67,7 @@ def write_report(
             accounting_section(accounting),
             buckets_section(spectra, files.buckets, files.groups),
             proteins_section(genes, distinct, count_lengths(files.index), seen),
-            embeddings_section(model, files.index, long, max_length_trained, seen),
+            embeddings_section(model, files.index, long, max_length_trained, seen, files.embedding_jobs),
             structures_section(structures),
             provenance_section(run),
         ]

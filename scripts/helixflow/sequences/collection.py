@@ -12,10 +12,10 @@ from typing import Any
 from helixflow.errors import DigestError, HelixflowError, SourceError
 from helixflow.files import read_json, write_text
 from helixflow.joblog import tell
+from helixflow.progress import progress
 from helixflow.samples import Sample, read_manifest
 from helixflow.sequences.fetch import Fetcher, Source, date_of
 from helixflow.sequences.formats.normalise import SetAside, Tally
-from helixflow.sequences.progress import progress
 from helixflow.sequences.record import StrPath, write_record
 from helixflow.sequences.rows import fetch_reads, fetch_sequence
 

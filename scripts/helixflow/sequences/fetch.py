@@ -26,12 +26,12 @@ from helixflow.accessions import (
 )
 from helixflow.errors import DigestError, LimitError, SourceError
 from helixflow.files import file_digests
+from helixflow.progress import progress
 from helixflow.samples import find_sheet
 from helixflow.sequences.downloads.download import DownloadSettings, download, read_reply
 from helixflow.sequences.downloads.quota import Quota
 from helixflow.sequences.downloads.turns import Turns
 from helixflow.sequences.lock import Pins, read_lock
-from helixflow.sequences.progress import progress
 
 log = logging.getLogger(__name__)
 
