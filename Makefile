@@ -7,7 +7,7 @@ DEMO := --configfile config/demo/config.yaml --workflow-profile profiles/local
 # One thread a process: OpenMP threads of several processes fight for shared cores.
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup demo test test-faults bench bench-quality lock clean
+.PHONY: setup demo test test-faults bench bench-quality bench-model lock clean
 
 setup:
 	@envs/setup.sh
@@ -33,6 +33,10 @@ bench: setup
 # The tables of docs/buckets.md, five minutes.
 bench-quality: setup
 	PYTHONPATH=scripts:tests .venv/bin/python tests/bench_quality.py
+
+# The tables of docs/models.md, ten minutes.
+bench-model: setup
+	PYTHONPATH=scripts:tests .venv/bin/python tests/bench_model.py
 
 # The newest versions pyproject.toml allows, written down; torch stays at the version named there.
 lock:

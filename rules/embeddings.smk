@@ -25,25 +25,23 @@ from helixflow.embeddings import heads_files, model_files
 neighbours_query = [path for path in [config["embeddings"]["neighbours_query"]] if path]
 
 
-rule make_untrained_model:
-    """Make a small model with random weights, only when it is the configured one."""
+rule make_closed_form_model:
+    """Make a small model with weights in closed form, only when it is the configured one."""
     output:
-        config="results/embeddings/untrained_model/config.json",
-        vocabulary="results/embeddings/untrained_model/vocab.txt",
-        weights="results/embeddings/untrained_model/model.safetensors",
+        config="results/embeddings/closed_form_model/config.json",
+        vocabulary="results/embeddings/closed_form_model/vocab.txt",
+        weights="results/embeddings/closed_form_model/model.safetensors",
     log:
-        "logs/make_untrained_model.log",
+        "logs/make_closed_form_model.log",
     benchmark:
-        "benchmarks/make_untrained_model.tsv"
+        "benchmarks/make_closed_form_model.tsv"
     conda:
         "../envs/embeddings.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    params:
-        seed=lookup("embeddings/untrained_model_seed", within=config),
     script:
-        "../scripts/make_untrained_model.py"
+        "../scripts/make_closed_form_model.py"
 
 
 rule describe_model:
@@ -68,6 +66,7 @@ rule describe_model:
         # In a list: the linter takes a text that begins an input's path for a hard-coded prefix.
         model=[config["embeddings"]["model"], config["embeddings"]["revision"]],
         compute=lookup("embeddings/compute", within=config),
+        weights_sha256=lookup("embeddings/weights_sha256", within=config),
     script:
         "../scripts/describe_model.py"
 

@@ -11,7 +11,7 @@ from helixflow.embeddings.model import read_model
 from helixflow.embeddings.neighbours import find_neighbours, write_neighbours
 
 model, settings = read_model(snakemake.input.model), snakemake.config["embeddings"]
-speed = {name: settings[name] for name in ("token_budget", "part_residues")}
+speed = {name: settings[name] for name in ("token_budget", "part_seconds")}
 embed = partial(embed_fasta, model=model, store=settings["store"], threads=snakemake.threads, **speed)
 place = {"store": settings["store"], "key": model.key, "limit": settings["neighbours_limit"]}
 found = find_neighbours(snakemake.input.index, snakemake.params.k, snakemake.input.query, embed, **place)

@@ -19,6 +19,7 @@ MODEL = ModelDescription(
     folder="none",
     weights="model.safetensors",
     weights_sha256="0" * 64,
+    tensors_sha256="0" * 64,
     hidden_size=WIDTH,
     max_residues=4000,
     vocabulary=[],

@@ -191,7 +191,7 @@ def test_a_new_genome_costs_what_is_new(copy):
     assert (jobs["fetch_sequence"], jobs["hash_kmers"], jobs["call_genes"]) == (1, 1, 1)
     for rule in ("fetch_structure", "clean_structure", "prepare_system", "minimise_system",
                  "simulate_replica",
-                 "read_protein_file", "make_untrained_model", "describe_model"):  # fmt: skip
+                 "read_protein_file", "make_closed_form_model", "describe_model"):  # fmt: skip
         assert jobs[rule] == 0, rule
     snakemake(copy)
     assert {path: path.stat().st_mtime_ns for path in done} == done

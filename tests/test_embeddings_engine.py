@@ -31,12 +31,12 @@ from helixflow.embeddings.plan import plan_shards
 from helixflow.embeddings.settings import check_settings
 from helixflow.embeddings.summary import write_summary
 from helixflow.embeddings.tokens import PROTBERT, RESIDUES
-from helixflow.embeddings.untrained import make_untrained_model
 from helixflow.errors import ConfigError, EmbeddingError
 from helixflow.fasta import read_fasta, write_fasta
 from helixflow.proteins.names import protein_id
 from helixflow.report.embeddings import _jobs_table
 from helixflow.tables import write_rows
+from models import make_random_model
 
 TOLERANCE = 2e-5
 #: A residue is a second, so that the seconds of a part are its residues.
@@ -46,8 +46,8 @@ RATES = Rates(1.0, 0.0)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A model with random weights in ProtBERT's form."""
-    folder = tmp_path_factory.mktemp("model") / "untrained_model"
-    make_untrained_model(folder, seed=1)
+    folder = tmp_path_factory.mktemp("model") / "random_model"
+    make_random_model(folder, seed=1)
     return folder
 
 
@@ -450,7 +450,7 @@ def test_the_summary_counts_what_was_computed(model, proteins, tmp_path, caplog)
     assert (told["given"], told["proteins"], told["residues"]) == (len(proteins), len(proteins), residues)
     assert told["packing"] == pytest.approx((residues + 2 * len(proteins)) / (700 * len(packs)), abs=1e-4)
     assert 0.8 < told["packing"] <= 1
-    assert told["residues_per_s"] == pytest.approx(residues / told["seconds"], rel=0.01)
+    assert told["residues_per_s"] == pytest.approx(residues / told["seconds"], rel=0.1)
     assert told["memory_MB"] > 100 and told["compute_dtype"] == "float32" and told["device"]
     assert f"{len(proteins)} proteins, {residues} residues in" in caplog.text
     assert not [name for name in told if name.startswith("_")]
@@ -535,9 +535,9 @@ def test_files_that_name_no_heads_are_refused(tmp_path, content, message):
 
 def test_heads_are_looked_for_before_any_job(tmp_path):
     given = {"model": "Rostlab/prot_bert", "revision": "0" * 40, "store": str(tmp_path)}
-    check_settings(given | {"contact_heads": "all"})
+    check_settings(given | {"neighbours_query": "", "contact_heads": "all"})
     with pytest.raises(ConfigError, match=r"'embeddings/contact_heads' is 'no\.json'"):
-        check_settings(given | {"contact_heads": "no.json"})
+        check_settings(given | {"neighbours_query": "", "contact_heads": "no.json"})
 
 
 def test_contacts_lie_beside_the_parts(model, small, proteins, tmp_path):

@@ -21,6 +21,7 @@ import pytest
 from conftest import ROOT
 from helixflow.coanalysis.embedding import Link, read_embedding
 from helixflow.embeddings import engine, open_embedding, open_embeddings, open_pooled, read_index, reading
+from helixflow.embeddings.calibration import Rates
 from helixflow.embeddings.engine import embed_fasta
 from helixflow.embeddings.exports import export_per_accession, export_skbio
 from helixflow.embeddings.index import read_embedded, write_index
@@ -38,7 +39,7 @@ from stores import MODEL, WIDTH, fill_store, random_vectors, write_run
 from workflow import SMALL, command, snakemake
 
 #: What decides no bytes, of a job that embeds.
-OPTIONS = {"token_budget": 600, "part_residues": 4000, "threads": 1}
+OPTIONS = {"token_budget": 600, "part_seconds": 4000, "threads": 1, "rates": Rates(1.0, 0.0)}
 
 
 @pytest.fixture(scope="session")
@@ -545,9 +546,9 @@ def calls(monkeypatch):
     counted = Counter()
     embed_part = engine.embed_part
 
-    def spy(encoder, sequences, *arguments):
+    def spy(encoder, sequences, *arguments, **options):
         counted.update(sequences.values())
-        return embed_part(encoder, sequences, *arguments)
+        return embed_part(encoder, sequences, *arguments, **options)
 
     monkeypatch.setattr(engine, "embed_part", spy)
     return counted
@@ -621,6 +622,7 @@ def test_another_model_computes_its_own(tmp_path, model, calls, proteins):
 WORKER = """
 import sys
 sys.path.insert(0, sys.argv[1])
+from helixflow.embeddings.calibration import Rates
 from helixflow.embeddings.engine import embed_fasta
 from helixflow.embeddings.index import write_index
 from helixflow.embeddings.model import read_model
@@ -647,7 +649,7 @@ def test_runs_that_share_a_store_at_the_same_time_do_no_harm(tmp_path, model, de
             "model.json",
             "store",
             f"{name}.parquet",
-            str(OPTIONS | {"part_residues": 999}),
+            str(OPTIONS | {"part_seconds": 999}),
         ]
         command = [sys.executable, "-c", WORKER, str(ROOT / "scripts"), *arguments]
         jobs.append(subprocess.Popen(command, cwd=tmp_path))
@@ -673,9 +675,7 @@ def test_what_is_made_on_request(tmp_path):
     write_fasta(tmp_path / "some.faa", records.items())
     write_fasta(tmp_path / "query.faa", [("mine", "MKVLAWYHCFGI")])
     (tmp_path / "samples.tsv").write_text("sample\tkind\tsource\nsome\tproteins\tsome.faa\n")
-    (tmp_path / "config.yaml").write_text(
-        SMALL.replace("part_residues: 20000", "neighbours_query: query.faa")
-    )
+    (tmp_path / "config.yaml").write_text(SMALL.replace("part_seconds: 0.5", "neighbours_query: query.faa"))
     snakemake(tmp_path, "embeddings", "export_per_accession", "export_skbio", "verify_store")
     results = tmp_path / "results/embeddings"
     uris = read_index(results / "index.parquet")

@@ -261,7 +261,17 @@ def simulate(results: Path, name: str) -> None:
 def embed(results: Path) -> None:
     """Write a store of random vectors in two parts, its index and the model's description."""
     model = ModelDescription(
-        "<i>model</i>", "", "random <numbers>", "folder", "model.safetensors", "0" * 64, WIDTH, 4000, [], {}
+        "<i>model</i>",
+        "",
+        "random <numbers>",
+        "folder",
+        "model.safetensors",
+        "0" * 64,
+        "0" * 64,
+        WIDTH,
+        4000,
+        [],
+        {},
     )
     write_model(results / "embeddings/model.json", model)
     proteins = dict(read_fasta(results / "proteins/distinct.fasta.gz"))

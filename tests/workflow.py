@@ -11,7 +11,7 @@ DEMO = ROOT / "config" / "demo"
 SMALL = """
 samples: samples.tsv
 embeddings:
-  {model: results/embeddings/untrained_model, threads: 1, shards: 2, part_seconds: 0.5, compute: float32}
+  {model: results/embeddings/closed_form_model, threads: 1, shards: 2, part_seconds: 0.5, compute: float32}
 structures: {box_distance_nm: 0.7}
 trajectories:
   {replicas: 2, threads: 1, minimise_steps: 2000, nvt_ps: 1, npt_ps: 1, production_ns: 0.002, frame_ps: 0.2}

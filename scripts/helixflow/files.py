@@ -47,6 +47,11 @@ def whole_file(final: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def cache_folder() -> Path:
+    """Return the folder of what can be made again, in XDG_CACHE_HOME or below the home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "helixflow")
+
+
 def remove_leftovers(final: str | os.PathLike[str]) -> None:
     """Remove what writers of a file left that were killed; none may be at it now."""
     final = Path(final)

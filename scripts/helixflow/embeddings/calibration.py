@@ -9,15 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from helixflow.embeddings.compute import device_name
 from helixflow.embeddings.model import ModelDescription
 from helixflow.embeddings.packed import PackedBert
-from helixflow.files import read_json, write_json
+from helixflow.files import cache_folder, read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +61,6 @@ def find_rates(model: ModelDescription, threads: int) -> Rates:
     except OSError as error:
         log.warning("%s cannot be written (%s): each job will measure again", path, error)
     return rates
-
-
-def cache_folder() -> Path:
-    """Return the folder of what can be made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "helixflow")
 
 
 def measure_rates(model: ModelDescription, threads: int) -> Rates:

@@ -38,6 +38,8 @@ StrPath = str | os.PathLike[str]
 
 #: Columns of a shard's table of contact maps and their Arrow types.
 CONTACT_TYPES = {"protein": "string", "length": "int32", "uri": "string"}
+#: Folder of the maps, in that of the model's parts.
+CONTACTS = "contacts"
 _ATTRIBUTES = ("model", "revision", "note", "weights_sha256", "normalisation", "compute_dtype")
 _METHOD = "attention, symmetrised, average product corrected, summed over heads (Rao et al. 2020)"
 

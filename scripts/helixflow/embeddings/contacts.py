@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helixflow.embeddings.contact_store import CONTACTS
 from helixflow.embeddings.encoder import Encoder
 from helixflow.embeddings.settings import ALL_HEADS
 from helixflow.embeddings.tokens import encode
@@ -149,4 +150,4 @@ def correct(attention: Tensor) -> Tensor:
 
 def contacts_folder(heads: ContactHeads, below: int) -> Path:
     """Return where in a model's folder the contacts of its parts lie."""
-    return Path("contacts", hashlib.sha256(f"{heads.digest} {below}".encode()).hexdigest()[:32])
+    return Path(CONTACTS, hashlib.sha256(f"{heads.digest} {below}".encode()).hexdigest()[:32])

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helixflow.embeddings.compute import FLOAT32, resolve_compute
-from helixflow.embeddings.settings import CONFIG, VOCABULARY, WEIGHTS, find_files, is_folder
+from helixflow.embeddings.hub import KNOWN_SHA256, check_record, fetch
+from helixflow.embeddings.settings import CONFIG, VOCABULARY, find_files, is_folder
 from helixflow.embeddings.tokens import read_vocabulary
+from helixflow.embeddings.weights import digest_weights, load_weights
 from helixflow.errors import EmbeddingError
 from helixflow.files import file_digest, read_json, write_json
 from helixflow.proteins.names import RARE_LETTERS, sha512t24u
@@ -45,7 +47,8 @@ class ModelDescription:
     """Everything about the model that its embeddings depend on, and where it lies.
 
     revision: commit of the hub, empty for a local folder; note: what must be said of the model
-    wherever its embeddings are shown, empty for most; max_residues: most residues it has positions for.
+    wherever its embeddings are shown, empty for most; weights_sha256: of the file as it was published;
+    tensors_sha256: of the values in it; max_residues: most residues it has positions for.
     """
 
     model: str
@@ -54,24 +57,27 @@ class ModelDescription:
     folder: str
     weights: str
     weights_sha256: str
+    tensors_sha256: str
     hidden_size: int
     max_residues: int
     vocabulary: list[str]
     shape: dict[str, Any]
     layer: str = "last"
     normalisation: str = f"upper case, {' '.join(RARE_LETTERS)} to X, [CLS] residues [SEP]"
-    compute_dtype: str = FLOAT32
+    compute_dtype: str = "float32"
     storage_dtype: str = "float16"
 
     @property
     def key(self) -> str:
         """Digest of all that decides the embeddings' values."""
-        apart = ("model", "revision", "note", "folder", "weights")
+        apart = ("model", "revision", "note", "folder", "weights", "weights_sha256")
         content = {name: value for name, value in asdict(self).items() if name not in apart}
         return sha512t24u(json.dumps(content, sort_keys=True).encode())
 
 
-def describe_model(model: str, revision: str, compute: str = FLOAT32) -> ModelDescription:
+def describe_model(
+    model: str, revision: str, compute: str = FLOAT32, *, weights_sha256: str = ""
+) -> ModelDescription:
     """Find a model, fetch it from the hub where it is not local, and tell everything about it.
 
     Parameters
@@ -83,14 +89,16 @@ def describe_model(model: str, revision: str, compute: str = FLOAT32) -> ModelDe
     compute : str
         ``float32``, ``bfloat16``, or ``auto``: what this machine is fast in. It is part of the model key,
         so it should be named where the jobs run on other machines than this function.
+    weights_sha256 : str
+        What the file of weights must be; empty for what is known of the model, or the hub's record of it.
 
     Raises
     ------
     EmbeddingError
-        When it cannot be fetched, is not a BERT, or its files do not fit together.
+        When it cannot be fetched, is not a BERT or not the wanted one, or its files do not fit together.
     """
     local = is_folder(model)
-    folder = Path(os.path.normpath(model)) if local else _fetch(model, revision)
+    folder = Path(os.path.normpath(model)) if local else fetch(model, revision)
     _, _, weights = find_files(folder)
     config = _read_config(folder / CONFIG)
     vocabulary = read_vocabulary(folder / VOCABULARY)
@@ -99,14 +107,19 @@ def describe_model(model: str, revision: str, compute: str = FLOAT32) -> ModelDe
             f"{folder / VOCABULARY}: {len(vocabulary)} tokens, expected at most the "
             f"{config['vocab_size']} of vocab_size in {CONFIG}"
         )
-    _load_weights(folder, weights)
+    digest = file_digest(folder / weights)
+    expected = weights_sha256 or KNOWN_SHA256.get((model, revision, weights), "")
+    _check_weights(folder / weights, digest, expected)
+    if not local and not check_record(folder / weights, digest) and not expected:
+        log.warning("%s: the hub's cache has no record to check it by", folder / weights)
     description = ModelDescription(
         model=model,
         revision="" if local else revision,
         note=str(config.get(NOTE_KEY, "")),
         folder=str(folder),
         weights=weights,
-        weights_sha256=file_digest(folder / weights),
+        weights_sha256=digest,
+        tensors_sha256=digest_weights(folder / weights, digest, config),
         hidden_size=config["hidden_size"],
         max_residues=config["max_position_embeddings"] - 2,
         vocabulary=vocabulary,
@@ -144,52 +157,17 @@ def load_model(description: ModelDescription) -> BertModel:
         When the weights are not those that were described.
     """
     weights = Path(description.folder, description.weights)
-    digest = file_digest(weights) if weights.is_file() else "no file"
-    if digest != description.weights_sha256:
+    config = {name: value for name, value in description.shape.items() if value is not None}
+    return load_weights(weights, description.weights_sha256, config, description.compute_dtype)
+
+
+def _check_weights(path: Path, found: str, expected: str) -> None:
+    """Check the digest of a file of weights against the one it must have, where there is one."""
+    if expected and found != expected:
         raise EmbeddingError(
-            f"{weights}: expected the weights with sha256 {description.weights_sha256}, found {digest}; "
-            "run again with --forcerun describe_model"
+            f"{path}: expected the weights with sha256 {expected}, found {found}; "
+            "delete it and run again, or mend embeddings/weights_sha256"
         )
-    return _load_weights(Path(description.folder), description.weights, description.compute_dtype)
-
-
-def _fetch(model: str, revision: str) -> Path:
-    """Return the folder of the hub's cache that holds a model, downloading what is missing."""
-    try:
-        return _cached(model, revision) or _download(model, revision)
-    except OSError as error:
-        raise EmbeddingError(
-            f"embeddings/model: '{model}' at {revision} is not in the hub's cache and cannot be fetched "
-            f"({_first_line(error)}); connect once, or run `hf download {model} --revision {revision} "
-            "--local-dir FOLDER` elsewhere and set embeddings/model to that folder"
-        ) from None
-
-
-def _cached(model: str, revision: str) -> Path | None:
-    """Return the folder of a model that was fetched before, without asking the hub."""
-    from huggingface_hub import try_to_load_from_cache
-
-    names = (CONFIG, VOCABULARY, *WEIGHTS)
-    found = [try_to_load_from_cache(model, name, revision=revision) for name in names]
-    config, vocabulary, *weights = [isinstance(path, str) for path in found]
-    return Path(str(found[0])).parent if config and vocabulary and any(weights) else None
-
-
-def _download(model: str, revision: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import RemoteEntryNotFoundError
-
-    config = hf_hub_download(model, CONFIG, revision=revision)
-    hf_hub_download(model, VOCABULARY, revision=revision)
-    try:
-        hf_hub_download(model, WEIGHTS[0], revision=revision)
-    except RemoteEntryNotFoundError:
-        hf_hub_download(model, WEIGHTS[1], revision=revision)
-    return Path(config).parent
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -216,34 +194,3 @@ def _read_config(path: Path) -> dict[str, Any]:
         if not isinstance(value, int) or value < 1:
             raise EmbeddingError(f"{path}: '{name}' is {value!r}, expected the number of a BERT")
     return config
-
-
-def _load_weights(folder: Path, weights: str, dtype: str = FLOAT32) -> BertModel:
-    """Load a model without running code of its files, and make sure that no weight is missing."""
-    from pickle import UnpicklingError
-
-    import torch
-    from safetensors import SafetensorError
-    from transformers import BertModel
-
-    try:
-        model, info = BertModel.from_pretrained(
-            folder,
-            add_pooling_layer=False,
-            dtype=getattr(torch, dtype),
-            local_files_only=True,
-            use_safetensors=weights == WEIGHTS[0],
-            weights_only=True,
-            output_loading_info=True,
-        )
-    except (OSError, RuntimeError, ValueError, KeyError, SafetensorError, UnpicklingError) as error:
-        raise EmbeddingError(
-            f"{folder / weights}: cannot be loaded as a BERT's weights ({_first_line(error)})"
-        ) from None
-    # transformers fills what is missing with random numbers and goes on.
-    if info["missing_keys"]:
-        raise EmbeddingError(
-            f"{folder / weights}: {len(info['missing_keys'])} weights of the model in {CONFIG} are missing, "
-            f"such as {min(info['missing_keys'])}"
-        )
-    return model.eval()

@@ -10,7 +10,7 @@ from typing import Any
 from helixflow.errors import ConfigError
 
 #: The folder that the workflow fills itself when it is the configured model.
-UNTRAINED_MODEL = "results/embeddings/untrained_model"
+CLOSED_FORM_MODEL = "results/embeddings/closed_form_model"
 
 CONFIG, VOCABULARY = "config.json", "vocab.txt"
 #: In the order of preference. The second is a pickle and is opened with weights_only, which runs no code.
@@ -84,7 +84,7 @@ def is_folder(model: str) -> bool:
 
 def find_files(folder: str | os.PathLike[str]) -> tuple[str, str, str]:
     """Return the names of config, vocabulary and weights in a folder that must hold them."""
-    if os.path.normpath(folder) == UNTRAINED_MODEL:
+    if os.path.normpath(folder) == CLOSED_FORM_MODEL:
         return CONFIG, VOCABULARY, WEIGHTS[0]
     files = [name for name in (CONFIG, VOCABULARY, *WEIGHTS) if Path(folder, name).is_file()]
     weights = [name for name in files if name in WEIGHTS]

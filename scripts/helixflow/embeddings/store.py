@@ -70,6 +70,7 @@ MODEL_ATTRIBUTES = (
     "revision",
     "note",
     "weights_sha256",
+    "tensors_sha256",
     "layer",
     "normalisation",
     "compute_dtype",

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from helixflow.embeddings.contact_store import CONTACTS
 from helixflow.embeddings.index import INDEX_TYPES
 from helixflow.embeddings.reading import split_uri
 from helixflow.embeddings.store import (
@@ -115,7 +116,7 @@ def _check_files(folder: Path) -> Iterator[Finding]:
     temporary = list_temporary(folder)
     for path in temporary:
         yield Finding("note", "temporary", str(path), "", "left by a killed job, or being written now")
-    known = {*temporary, *list_parts(folder)}
+    known = {*temporary, *list_parts(folder), folder / CONTACTS}
     for path in sorted(folder.glob("*")):
         if path not in known:
             yield Finding("note", "stranger", str(path), "", "expected parts alone, found this")
