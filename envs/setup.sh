@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts everything on this machine that the workflow needs: GROMACS and Open MPI from the distribution, and
+# Puts everything on this machine that the workflow needs: GROMACS, Open MPI and, for root, MMseqs2 from the distribution, and
 # .venv with the versions of requirements.lock. What is there already is left alone.
 #
 # GMX names another gmx than the one on PATH (see gmx in config/schema.yaml).
@@ -10,6 +10,8 @@ packages=()
 have() { command -v "$1" >/dev/null 2>&1; }
 have "${GMX:-gmx}" || packages+=(gromacs)
 have mpirun || packages+=(openmpi-bin)
+# Of use only with proteins/cluster_identity, so nothing to ask an administrator for.
+have mmseqs || ! have apt-get || ((EUID)) || packages+=(mmseqs2)
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 
 if ((${#packages[@]})); then
