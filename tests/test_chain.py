@@ -116,7 +116,7 @@ def test_keys_of_speed_and_judgement_repeat_nothing(chain, key):
 @pytest.mark.parametrize(
     ("key", "repeated", "kept"),
     [
-        ("buckets={k: 21}", "hash_kmers", "call_genes"),
+        ("buckets={sketch_k: 25}", "hash_kmers", "call_genes"),
         ("trajectories={temperature_K: 310}", "simulate_replica", "prepare_system"),
         ("structures={salt_M: 0.1}", "prepare_system", "embed_shard"),
         ("links={min_identity: 0.99}", "link_chains", "simulate_replica"),
