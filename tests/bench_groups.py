@@ -29,7 +29,7 @@ GENOMES = {
     "GCF_000023685.1_Mmycoides_capri_GM12.gbff": 4,
 }
 SHARES = (0.001, 0.005, 0.01, 0.02)
-THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.7, 0.9)
 
 #: Identity from which on two proteins are of one family, and the share of 5-mers that one must have of
 #: another to be looked at: at 90 % identity .59 are expected of differences at random places.
