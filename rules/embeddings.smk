@@ -180,6 +180,11 @@ rule verify_store:
     input:
         model="results/embeddings/model.json",
         index="results/embeddings/index.parquet",
+        contacts=branch(
+            lookup("embeddings/contacts_below", within=config),
+            then=collect("results/embeddings/contacts/{shard}.parquet", shard=shards),
+            otherwise=[],
+        ),
     log:
         "logs/verify_store.log",
     conda:

@@ -8,6 +8,8 @@ from helixflow.embeddings.model import read_model
 from helixflow.embeddings.verify import report_findings, verify_store
 
 key = read_model(snakemake.input.model).key
-findings = verify_store(snakemake.config["embeddings"]["store"], key, snakemake.input.index)
+findings = verify_store(
+    snakemake.config["embeddings"]["store"], key, snakemake.input.index, snakemake.input.contacts
+)
 # No output of the rule: Snakemake would delete it where something is wrong.
 report_findings(findings, "results/embeddings/verified.tsv")

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -31,6 +33,7 @@ from helixflow.embeddings.plan import plan_shards
 from helixflow.embeddings.settings import check_settings
 from helixflow.embeddings.summary import write_summary
 from helixflow.embeddings.tokens import PROTBERT, RESIDUES
+from helixflow.embeddings.verify import verify_store
 from helixflow.errors import ConfigError, EmbeddingError
 from helixflow.fasta import read_fasta, write_fasta
 from helixflow.proteins.names import protein_id
@@ -257,10 +260,9 @@ def test_a_bad_record_ends_the_job_with_its_error(model, proteins, tmp_path, pos
 # Memory that runs out
 
 
-def refuse(monkeypatch, most, error):
+def refuse(monkeypatch, encoder, most, error):
     """Let no step take more than `most` tokens at once: queries of attention, rows of the feed-forward."""
-    attend, linear = torch.nn.functional.scaled_dot_product_attention, torch.nn.functional.linear
-    seen = []
+    attend, seen = torch.nn.functional.scaled_dot_product_attention, []
 
     def few_queries(query, key, value):
         if query.shape[-2] > most:
@@ -268,15 +270,16 @@ def refuse(monkeypatch, most, error):
         seen.append(query.shape[-2])
         return attend(query, key, value)
 
-    def few_rows(rows, weight, bias):
-        if len(weight) == 256:  # the feed-forward's width
-            if len(rows) > most:
-                raise error
-            seen.append(len(rows))
-        return linear(rows, weight, bias)
+    def few_rows(product, rows):
+        if len(rows) > most:
+            raise error
+        seen.append(len(rows))
+        return product(rows)
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", few_queries)
-    monkeypatch.setattr(torch.nn.functional, "linear", few_rows)
+    for layer in encoder.model.layers:
+        wide = layer.intermediate.dense
+        monkeypatch.setattr(wide, "forward", partial(few_rows, wide.forward))
     return seen
 
 
@@ -292,7 +295,7 @@ ERRORS = [
 def test_memory_that_runs_out_at_any_size_loses_nothing(small, bert, proteins, monkeypatch, caplog, most):
     given = dict(list(proteins.items())[:8]) | {"one": "M", "long": random_protein(300)}
     expected = {name: alone(bert, sequence) for name, sequence in given.items()}
-    seen = refuse(monkeypatch, most, ERRORS[most % len(ERRORS)])
+    seen = refuse(monkeypatch, small, most, ERRORS[most % len(ERRORS)])
     found = dict(embed_packs(small, given, 700))
     assert found.keys() == given.keys()
     assert 0 < max(seen) <= most
@@ -305,14 +308,14 @@ def test_memory_that_runs_out_at_any_size_loses_nothing(small, bert, proteins, m
 
 
 def test_memory_that_is_never_enough_ends_in_one_line(small, monkeypatch):
-    refuse(monkeypatch, 0, ERRORS[1])
+    refuse(monkeypatch, small, 0, ERRORS[1])
     with pytest.raises(EmbeddingError, match="a protein of 9 residues does not fit into the memory") as error:
         list(embed_packs(small, {"a": "MKVLAMKVL"}, 700))
     assert "\n" not in str(error.value)
 
 
 def test_another_error_is_not_taken_for_memory(small, monkeypatch):
-    refuse(monkeypatch, 0, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    refuse(monkeypatch, small, 0, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         small(["MKV", "MKVL"])
 
@@ -584,6 +587,18 @@ def test_contacts_lie_beside_the_parts(model, small, proteins, tmp_path):
         open_contacts(f"{next(iter(files))}#SQ.no")
     with pytest.raises(EmbeddingError, match="is not a file of contact maps"):
         open_contacts(f"{tmp_path}/no.h5#SQ.no")
+    # Damage and loss are found.
+    tables = sorted((tmp_path / "contacts").iterdir())
+    assert verify_store(store, model.key, index, tables) == []
+    damaged, lost = sorted(files)[:2]
+    content = bytearray(damaged.read_bytes())
+    content[-100] ^= 1
+    damaged.write_bytes(content)
+    lost.unlink()
+    found = {
+        (finding.problem, Path(finding.file)) for finding in verify_store(store, model.key, index, tables)
+    }
+    assert found == {("digest", damaged), ("contacts missing", lost)}
 
 
 # The libraries of a bare GPU machine

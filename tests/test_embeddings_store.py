@@ -476,14 +476,19 @@ def test_a_place_that_the_index_lacks_is_an_error(tmp_path, index):
         export_per_accession(index, occurrences(tmp_path, [("NEW", "u", "l")]), tmp_path / "x.h5")
 
 
-def test_labels_of_near_duplicates_point_at_the_representative(tmp_path, proteins):
+def test_labels_of_near_duplicates_are_left_out_and_counted(tmp_path, proteins, caplog):
+    """Whoever reads a label must not get the vectors of another protein, whose length may differ."""
     index, representative = clustered(tmp_path, proteins)
     places = [(sequence, "unit", f"label {name}") for name, sequence in proteins.items()]
     export_per_accession(index, occurrences(tmp_path, places), tmp_path / "x.h5")
+    own = {name for name in proteins if representative[name] == name}
+    assert 0 < len(own) < len(proteins)
     with h5py.File(tmp_path / "x.h5") as file:
-        for name in proteins:
-            assert file[f"label {name}"].attrs["protein"] == representative[name]
-            np.testing.assert_array_equal(file[f"label {name}"][:], expected(proteins[representative[name]]))
+        assert set(file) == {f"label {name}" for name in own}
+        assert file.attrs["left_out"] == len(proteins) - len(own)
+        for name in own:
+            np.testing.assert_array_equal(file[f"label {name}"][:], expected(proteins[name]))
+    assert f"{len(proteins) - len(own)} labels of proteins whose near-duplicates" in caplog.text
 
 
 def test_the_layout_of_scikit_bio(tmp_path, index, proteins):

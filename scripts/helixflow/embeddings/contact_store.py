@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helixflow import __version__
+from helixflow.embeddings.store import DIGEST, content_digest
 from helixflow.errors import EmbeddingError
 from helixflow.files import whole_file
 
@@ -41,6 +42,8 @@ CONTACT_TYPES = {"protein": "string", "length": "int32", "uri": "string"}
 #: Folder of the maps, in that of the model's parts.
 CONTACTS = "contacts"
 _ATTRIBUTES = ("model", "revision", "note", "weights_sha256", "normalisation", "compute_dtype")
+#: Datasets of a file of maps, in the order of its digest.
+CONTACT_DATASETS = ("protein", "length", "offset", "contact")
 _METHOD = "attention, symmetrised, average product corrected, summed over heads (Rao et al. 2020)"
 
 
@@ -121,6 +124,7 @@ def write_contacts(path: Path, part: StrPath, encoder: Encoder, heads: ContactHe
             method=_METHOD, heads=json.dumps(heads.weights), heads_sha256=heads.digest, below=below,
             intercept="none" if heads.intercept is None else heads.intercept, helixflow=__version__,
         )  # fmt: skip
+        h5.attrs[DIGEST] = content_digest(h5, h5.attrs, CONTACT_DATASETS)
     log.info("wrote %s: contact maps of %d proteins", path, len(short))
 
 
@@ -160,7 +164,10 @@ def open_contacts(uri: str, base: StrPath | None = None) -> NDArray[np.float16]:
             length, (first, last) = int(h5["length"][index]), h5["offset"][index : index + 2]
             contacts: NDArray[np.float16] = h5["contact"][first:last].reshape(length, length)
     except (OSError, KeyError) as error:
-        raise EmbeddingError(f"{path}: is not a file of contact maps ({error})") from None
+        raise EmbeddingError(
+            f"{path}: is not a file of contact maps ({error}); a relative path starts at the folder of its "
+            "table (read_index makes it absolute)"
+        ) from None
     return contacts
 
 

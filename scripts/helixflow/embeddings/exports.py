@@ -6,6 +6,7 @@ that of scikit-bio.
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from helixflow.tables import read_rows
 if TYPE_CHECKING:
     import h5py
 
+log = logging.getLogger(__name__)
+
 StrPath = str | os.PathLike[str]
 
 
@@ -27,7 +30,9 @@ def export_per_accession(index: StrPath, occurrences: StrPath, path: StrPath) ->
     """Write an HDF5 file with one dataset per label: ``file[label][:]`` is (L, D) float16.
 
     Several labels of one sequence are hard links to one dataset, whose attribute ``protein`` is the id
-    of what was embedded. For the names see `helixflow.embeddings.labels.name_labels`.
+    of what was embedded. For the names see `helixflow.embeddings.labels.name_labels`. Labels of proteins
+    that were not embedded themselves, but a near-duplicate of theirs, are left out: they are counted in
+    the attribute ``left_out`` and the log.
 
     Parameters
     ----------
@@ -51,8 +56,11 @@ def export_per_accession(index: StrPath, occurrences: StrPath, path: StrPath) ->
         whole_file(path) as temporary,
         h5py.File(temporary, "w", locking=False) as file,
     ):
-        first, last = "", ""
-        for uri, name in labels:
+        first, last, left_out = "", "", 0
+        for uri, name, protein in labels:
+            if split_uri(uri)[1] != protein:
+                left_out += 1
+                continue
             if uri == last:
                 file[name] = file[first]
                 continue
@@ -60,7 +68,12 @@ def export_per_accession(index: StrPath, occurrences: StrPath, path: StrPath) ->
                 _describe(file, folder, uri)
             first, last = name, uri
             dataset = file.create_dataset(name, data=open_embedding(uri, folder))
-            dataset.attrs["protein"] = split_uri(uri)[1]
+            dataset.attrs["protein"] = protein
+        file.attrs["left_out"] = left_out
+    if left_out:
+        log.warning(
+            "%s: left out are %d labels of proteins whose near-duplicates were embedded", path, left_out
+        )
 
 
 def export_skbio(index: StrPath, path: StrPath) -> None:

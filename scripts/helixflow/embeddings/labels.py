@@ -14,8 +14,8 @@ StrPath = str | os.PathLike[str]
 
 
 @contextmanager
-def name_labels(index: StrPath, occurrences: StrPath) -> Iterator[Iterator[tuple[str, str]]]:
-    """Give the URI and each name of all embeddings of a run, URI by URI.
+def name_labels(index: StrPath, occurrences: StrPath) -> Iterator[Iterator[tuple[str, str, str]]]:
+    """Give URI, name and protein of all labels of a run, URI by URI.
 
     The name is the label. A label that stands for several sequences names none of them alone: they are
     ``unit/label`` all. A protein without a label has its id.
@@ -46,7 +46,7 @@ def name_labels(index: StrPath, occurrences: StrPath) -> Iterator[Iterator[tuple
         database.execute("CREATE TABLE named (path PRIMARY KEY, uri, protein) WITHOUT ROWID")
         _name_all(database, occurrences)
         _check_groups(database, occurrences)
-        yield database.execute("SELECT uri, path FROM named ORDER BY uri, path")
+        yield database.execute("SELECT uri, path, protein FROM named ORDER BY uri, path")
 
 
 def _check_known(database: sqlite3.Connection, index: StrPath, occurrences: StrPath) -> None:

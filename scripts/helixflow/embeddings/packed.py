@@ -42,6 +42,9 @@ class PackedBert:
             fused.weight = torch.nn.Parameter(torch.cat([part.weight for part in parts]), False)  # (3 D, D)
             fused.bias = torch.nn.Parameter(torch.cat([part.bias for part in parts]), False)  # (3 D,)
             layer.attention.self = fused
+            if device == "cpu" and dtype == torch.float32:
+                for linear in (fused, layer.attention.output, layer.intermediate, layer.output):
+                    compute_by_onednn(getattr(linear, "dense", linear))
         width = self.words.shape[1] // self.n_head
         self._flash = device == "cuda" and dtype != torch.float32 and has_flash(width)
 
@@ -111,6 +114,17 @@ class PackedBert:
         offsets = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=self.device)
         way = attend_flash if self._flash else attend_nested
         return partial(way, offsets=offsets, longest=max(lengths))
+
+
+def compute_by_onednn(linear: torch.nn.Linear) -> None:
+    """Have oneDNN compute a float32 layer on a CPU: on AMD's processors it is twice as fast as MKL."""
+    import torch
+
+    product = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    if product is not None and torch.backends.mkldnn.is_available():
+        weight, bias = linear.weight.to_mkldnn(), linear.bias
+        linear.weight = None  # It would be there twice.
+        linear.forward = lambda rows: product(rows, weight, bias, "none", [], "")
 
 
 def attend_each(qkv: Tensor, lengths: Sequence[int], block: int | None) -> Tensor:

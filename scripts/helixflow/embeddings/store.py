@@ -143,11 +143,13 @@ def write_part(
             part.attrs[DIGEST] = digest.result()
 
 
-def content_digest(content: Mapping[str, Any], attributes: Mapping[str, Any]) -> str:
+def content_digest(
+    content: Mapping[str, Any], attributes: Mapping[str, Any], names: Iterable[str] = tuple(DATASETS)
+) -> str:
     """Return the digest of a part: SHA-256 in hexadecimal digits.
 
-    Of the attributes but the digest itself, as JSON with ascending keys; then for each of `DATASETS`, in
-    that order, a line with its name, type and shape, and its bytes, row after row.
+    Of the attributes but the digest itself, as JSON with ascending keys; then for each dataset, in
+    the order of their names given, a line with its name, type and shape, and its bytes, row after row.
 
     Parameters
     ----------
@@ -155,12 +157,14 @@ def content_digest(content: Mapping[str, Any], attributes: Mapping[str, Any]) ->
         The datasets; those of a file are read in blocks of 16 MB.
     attributes : dict
         Those of the file.
+    names : iterable of str
+        Of the datasets; by default those of a part.
     """
     import numpy as np
 
     texts = {name: str(value) for name, value in attributes.items() if name != DIGEST}
     digest = hashlib.sha256(json.dumps(texts, sort_keys=True).encode())
-    for name in DATASETS:
+    for name in names:
         data = content[name]
         digest.update(f"\n{name} {data.dtype.str} {tuple(data.shape)}\n".encode())
         for block in blocks(data):
@@ -276,7 +280,8 @@ def open_part(path: Path) -> Iterator[h5py.File]:
             yield part
     except FileNotFoundError:
         raise EmbeddingError(
-            f"{path}: no such part of the store of embeddings; run again with --forcerun plan_shards"
+            f"{path}: no such part of the store of embeddings; run again with --forcerun plan_shards (a "
+            "relative path starts at the folder of its table; read_index makes it absolute)"
         ) from None
     except (OSError, KeyError) as error:
         raise EmbeddingError(

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helixflow.embeddings.contact_store import CONTACTS
+from helixflow.embeddings.contact_store import CONTACT_DATASETS, CONTACTS
 from helixflow.embeddings.index import INDEX_TYPES
 from helixflow.embeddings.reading import split_uri
 from helixflow.embeddings.store import (
@@ -52,7 +52,9 @@ class Finding(NamedTuple):
     detail: str
 
 
-def verify_store(store: StrPath, key: str, index: StrPath | None = None) -> list[Finding]:
+def verify_store(
+    store: StrPath, key: str, index: StrPath | None = None, contacts: Iterable[StrPath] = ()
+) -> list[Finding]:
     """Look through what one model has in a store; memory does not follow its size.
 
     Parameters
@@ -62,15 +64,18 @@ def verify_store(store: StrPath, key: str, index: StrPath | None = None) -> list
         Model key, the name of the model's folder in the store.
     index : path, optional
         Parquet of a run, as `helixflow.embeddings.index.write_index` writes it.
+    contacts : iterable of path
+        Parquets of the run's contact maps.
 
     Returns
     -------
     list of Finding
-        Errors: a part that cannot be read (``unreadable``), whose content is not that of its digest
-        (``digest``) or of its name (``name``), a sequence that is not that of its protein
+        Errors: a part or file of contact maps that cannot be read (``unreadable``), whose content is not
+        that of its digest (``digest``) or of its name (``name``), a sequence that is not that of its protein
         (``protein``), rows that do not add up (``offset``), numbers that are not finite (``value``),
         a part of another model (``model``); a row of the index whose part (``part missing``), protein
-        (``protein missing``) or place (``place``) is not there.
+        (``protein missing``) or place (``place``) is not there; a file of contact maps that is not
+        (``contacts missing``).
         Notes: what killed jobs left or others are writing (``temporary``), files that are no parts
         (``stranger``), and how many parts the index does not name (``unused``).
     """
@@ -82,6 +87,7 @@ def verify_store(store: StrPath, key: str, index: StrPath | None = None) -> list
         findings = list(_check_files(folder))
         findings += [finding for path in list_parts(folder) for finding in _check_part(path, database)]
         findings += _check_models(list_parts(folder))
+        findings += _check_contacts(folder, contacts)
         if index is not None:
             findings += _check_index(folder, Path(index), database)
         parts, proteins, residues = database.execute(
@@ -158,8 +164,8 @@ def _find_misfit(part: Any) -> str:
     return ""
 
 
-def _check_digest(part: Any) -> Iterator[tuple[str, str, str]]:
-    expected, found = part.attrs.get(DIGEST, "none"), content_digest(part, part.attrs)
+def _check_digest(part: Any, names: Iterable[str] = tuple(DATASETS)) -> Iterator[tuple[str, str, str]]:
+    expected, found = part.attrs.get(DIGEST, "none"), content_digest(part, part.attrs, names)
     if found != expected:
         yield "digest", f"expected {expected}, found {found}", ""
 
@@ -204,6 +210,23 @@ def _check_models(paths: list[Path]) -> Iterator[Finding]:
             if found[name] != first[1][name]:
                 detail = f"{name} is {found[name]}, expected {first[1][name]} as in {first[0].name}"
                 yield Finding("error", "model", str(path), "", detail)
+
+
+def _check_contacts(folder: Path, tables: Iterable[StrPath]) -> Iterator[Finding]:
+    """Check every file of contact maps, and that those are there that tables name."""
+    for path in sorted(folder.glob(f"{CONTACTS}/*/[!.]*.h5")):
+        try:
+            with open_part(path) as maps:
+                found = list(_check_digest(maps, CONTACT_DATASETS))
+        except EmbeddingError as fault:
+            found = [("unreadable", str(fault).removeprefix(f"{path}: "), "")]
+        for problem, detail, protein in found:
+            yield Finding("error", problem, str(path), protein, detail)
+    for table in tables:
+        for name in sorted({uri.rpartition("#")[0] for (uri,) in read_rows(table, ["uri"])}):
+            wanted = os.path.normpath(Path(table).parent / name)
+            if not Path(wanted).is_file():
+                yield Finding("error", "contacts missing", wanted, "", f"{table} names it")
 
 
 def _check_index(folder: Path, index: Path, database: sqlite3.Connection) -> Iterator[Finding]:

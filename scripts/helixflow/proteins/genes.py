@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from helixflow.errors import SourceError
+from helixflow.joblog import tell
 from helixflow.members import Member
 from helixflow.ordered import in_order
 from helixflow.proteins.codes import describe_doubt, doubt_code
@@ -209,7 +210,7 @@ def _contigs(prepared: Prepared, settings: GeneSettings, calling: Calling) -> It
     calling.modes.add("single" if prepared.single else "meta")
     if prepared.doubt:
         calling.doubts.append({"member": member.name, **prepared.doubt})
-        log.warning("%s: %s", member.name, describe_doubt(prepared.doubt))
+        tell(f"{member.name}: {describe_doubt(prepared.doubt)}")
     for name, sequence in member.records():
         unit = f"{member.name}/{name}" if member.kind == "metagenome" else member.name
         circle = settings.is_circle(name)

@@ -9,9 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
 
 from helixflow.errors import SourceError
 
@@ -46,27 +43,3 @@ def normalise(sequence: str, where: str) -> str:
             "expected a letter, or * at the end"
         )
     return sequence.upper().translate(_TO_X)
-
-
-@dataclass
-class Changes:
-    """What `normalise` changed in the proteins of a row."""
-
-    #: Residues that became X, by letter.
-    letters: Counter[str] = field(default_factory=Counter)
-    #: Records whose terminal ``*`` was taken off.
-    stops: int = 0
-    #: Records with letters in lower case.
-    lower_case: int = 0
-
-    def count(self, sequence: str) -> None:
-        """Add what is changed in one protein, given as it was."""
-        upper = sequence.upper()
-        self.letters.update({letter: upper.count(letter) for letter in RARE_LETTERS if letter in upper})
-        self.stops += sequence.endswith("*")
-        self.lower_case += upper != sequence
-
-    def told(self) -> dict[str, Any]:
-        """Return the counts as they stand in a row's JSON."""
-        letters = dict(sorted(self.letters.items()))
-        return {"mapped_to_X": letters, "stops_stripped": self.stops, "lower_case": self.lower_case}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from helixflow.members import Member
-from helixflow.proteins.names import Changes, normalise, protein_id
+from helixflow.proteins.names import RARE_LETTERS, normalise, protein_id
 from helixflow.proteins.occurrences import Occurrence, write_sample
 from helixflow.structures.residues import read_residues, sequence_of, split_chains
 
@@ -60,13 +61,13 @@ def _take_proteins(
     kind: str,
 ) -> dict[str, Any]:
     """Write records of unit, name, place (for messages) and sequence that are proteins already."""
-    changes = Changes()
+    mapped: Counter[str] = Counter()
     set_aside: list[dict[str, str]] = []
 
     def found() -> Iterator[tuple[Occurrence, str]]:
         for unit, name, where, sequence in records:
             protein = normalise(sequence, where)
-            changes.count(sequence)
+            mapped.update(letter for letter in sequence.upper() if letter in RARE_LETTERS)
             if protein:
                 digest, end = protein_id(protein), len(protein)
                 yield Occurrence(digest, sample, unit, name, 1, end, 0, False, 0, name), protein
@@ -79,7 +80,7 @@ def _take_proteins(
         "sample": sample,
         "kind": kind,
         "records": counts["occurrences"] + len(set_aside),
-        **changes.told(),
+        "mapped_to_X": dict(sorted(mapped.items())),
         "set_aside": set_aside,
         **counts,
     }
