@@ -34,6 +34,11 @@ rule all:
         rules.report.input,
 
 
+onstart:
+    # Snakemake holds the lock of this folder; the store of embeddings may be shared by other runs.
+    remove_all_leftovers("results", config["embeddings"]["store"])
+
+
 onerror:
     # Snakemake's own account of a failed job is long; what the user has to mend comes last.
     print(*mendable(log), sep="\n", file=sys.stderr)

@@ -12,6 +12,7 @@ from pathlib import Path
 from helixflow import buckets, embeddings
 from helixflow.config import complete_config, read_schema
 from helixflow.errors import mendable, one_line
+from helixflow.files import remove_all_leftovers
 from helixflow.proteins.clusters import check_clustering
 from helixflow.samples import DNA_KINDS, check_partitions, find_sheet, read_manifest, read_sheet
 from helixflow.sequences.lock import check_lock

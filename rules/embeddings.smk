@@ -95,6 +95,7 @@ rule plan_shards:
         runtime=60,
     params:
         store=lookup("embeddings/store", within=config),
+        shards=lookup("embeddings/shards", within=config),
     script:
         "../scripts/plan_shards.py"
 
@@ -117,6 +118,8 @@ rule embed_shard:
     resources:
         mem_mb=6000,
         runtime=1440,
+    params:
+        max_length_trained=lookup("embeddings/max_length_trained", within=config),
     script:
         "../scripts/embed_shard.py"
 
@@ -264,6 +267,8 @@ rule embeddings:
     input:
         rules.proteins.input,
         rules.describe_model.output,
+        rules.plan_shards.output,
+        collect(rules.embed_shard.output, shard=shards),
         rules.index_embeddings.output,
         branch(neighbours_query, then=rules.find_neighbours.output),
         branch(

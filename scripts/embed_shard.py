@@ -13,6 +13,6 @@ proteins, model = snakemake.input.proteins, read_model(snakemake.input.model)
 settings = snakemake.config["embeddings"]
 speed = {name: settings[name] for name in ("token_budget", "part_seconds")}
 summary = embed_fasta(proteins, model, settings["store"], threads=snakemake.threads, **speed)
-added = list_added(proteins, model, settings["store"], settings["max_length_trained"])
+added = list_added(proteins, model, settings["store"], snakemake.params.max_length_trained)
 write_rows(snakemake.output.added, added, ADDED_TYPES)
 write_summary(snakemake.output.summary, summary)

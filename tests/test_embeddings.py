@@ -573,6 +573,10 @@ def test_a_pickle_runs_no_code(folder, tmp_path, monkeypatch):
     [
         (lambda w: w.pop("encoder.layer.1.output.dense.weight"), "1 weights of the model .* are missing"),
         (lambda w: w.update({"embeddings.word_embeddings.weight": torch.zeros(30, 32)}), "cannot be loaded"),
+        (
+            lambda w: w.update({"encoder.layer.2.output.dense.bias": torch.zeros(64)}),
+            r"1 weights are of layers .*expected 2 layers",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(folder, tmp_path, change, message):

@@ -404,9 +404,10 @@ def test_rates_are_measured_once_for_a_machine(model, folder, tmp_path, monkeypa
     assert find_rates(describe_model(str(folder), "", "bfloat16"), 1) == Rates(7.0, 7.0)
     kept = sorted((tmp_path / "cache" / "helixflow" / "rates").iterdir())
     assert len(kept) == 3 and "device" in json.loads(kept[0].read_text())
-    for path in kept:
-        path.write_text("{}")
-    assert find_rates(model, 1) == Rates(7.0, 7.0)
+    for content in ("{}", '{"linear": 0, "quadratic": 0}', '{"linear": NaN, "quadratic": 1}'):
+        for path in kept:
+            path.write_text(content)
+        assert find_rates(model, 1) == Rates(7.0, 7.0)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert find_rates(model, 1) == Rates(7.0, 7.0)
@@ -519,6 +520,10 @@ def test_contacts_of_the_shortest_proteins(small, sequence):
     ("content", "message"),
     [
         ("{", "is not a list of attention heads"),
+        ('{"heads": [{"layer": 0, "head": 0, "weight": 1}], "intercpt": -3}', "unknown key 'intercpt'"),
+        ('{"heads": [{"layer": 0, "head": 0, "weight": "1"}]}', "'1' is not a number"),
+        ('{"heads": [{"layer": 0, "head": 0.0, "weight": 1}]}', "head 0.0 is not a whole number"),
+        ('{"heads": [{"layer": 0, "head": 0, "weight": 1%s}]}' % ("0" * 400), "OverflowError"),
         ("[]", "is not a list of attention heads"),
         ('{"heads": [[0, 0, 1]]}', "is not a list of attention heads"),
         ('{"heads": [{"layer": 0, "head": 0, "weight": NaN}]}', "nan is not a number"),
@@ -591,8 +596,10 @@ def test_contacts_lie_beside_the_parts(model, small, proteins, tmp_path):
     tables = sorted((tmp_path / "contacts").iterdir())
     assert verify_store(store, model.key, index, tables) == []
     damaged, lost = sorted(files)[:2]
+    with h5py.File(damaged) as h5:
+        place = h5["contact"].id.get_offset()
     content = bytearray(damaged.read_bytes())
-    content[-100] ^= 1
+    content[place] ^= 1
     damaged.write_bytes(content)
     lost.unlink()
     found = {

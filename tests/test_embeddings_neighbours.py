@@ -202,9 +202,25 @@ def test_queries_that_are_no_proteins(tmp_path, proteins, text, error, message):
 def test_nothing_to_find(tmp_path, proteins):
     write_run(tmp_path, proteins)
     (tmp_path / "q.faa").write_text("")
-    assert find(tmp_path, tmp_path / "q.faa").num_rows == 0
+    with pytest.raises(EmbeddingError, match=r"q\.faa: holds no record"):
+        find(tmp_path, tmp_path / "q.faa")
     write_run(tmp_path / "none", {})
     assert find(tmp_path / "none").num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"MKL\n", "begins with 'MKL', expected FASTA"),
+        (b">\nMKL\n", "a header has no name"),
+        (b">a\n\xff\xfe\n", "is no text"),
+    ],
+)
+def test_queries_that_are_no_fasta_are_refused(tmp_path, proteins, content, message):
+    write_run(tmp_path, proteins)
+    (tmp_path / "q.faa").write_bytes(content)
+    with pytest.raises(SourceError, match=rf"q\.faa: {message}"):
+        find(tmp_path, tmp_path / "q.faa")
 
 
 def test_a_part_that_lost_a_protein_is_named(tmp_path, proteins):

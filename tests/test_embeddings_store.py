@@ -671,7 +671,55 @@ def test_runs_that_share_a_store_at_the_same_time_do_no_harm(tmp_path, model, de
         np.testing.assert_allclose(open_embedding(uri), open_embedding(shared[name]), atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda h5: h5.pop("protein") and h5.create_group("protein"),
+        lambda h5: h5.pop("protein") and h5.create_dataset("protein", data=[1, 2, 3]),
+        lambda h5: h5.pop("protein") and h5.create_dataset("protein", data=np.array([b"\xff"] * 5, "S35")),
+        lambda h5: h5.pop("offset") and h5.create_dataset("offset", data=[0, 1]),
+        lambda h5: h5.pop("mean") and h5.__setitem__("mean", np.dtype("f8")),
+    ],
+)
+def test_a_part_of_another_form_is_named_and_the_others_are_looked_at(tmp_path, index, proteins, damage):
+    damaged, other = parts(tmp_path)[:2]
+    with h5py.File(damaged, "r+") as h5:
+        damage(h5)
+    flip_a_byte_of_the_vectors(tmp_path, other)
+    findings = verify_store(tmp_path / "store", MODEL.key, index)
+    files = {finding.file for finding in findings if finding.level == "error"}
+    assert {str(damaged), str(other)} <= files
+    if "mean" not in damage.__code__.co_consts:
+        with (
+            pytest.raises(EmbeddingError, match=rf"{damaged.name}: is not a whole part"),
+            open_store(tmp_path / "store", MODEL.key),
+        ):
+            pass
+
+
 # The targets
+
+
+def test_other_shards_and_a_lost_plan_are_planned_anew(tmp_path):
+    """What a killed job leaves, Snakemake removes: a plan that is gone beside older results of its shards."""
+    records = [(f"p{number}", "MKVLAWYHC" * number) for number in range(1, 9)]
+    write_fasta(tmp_path / "some.faa", records[:6])
+    write_fasta(tmp_path / "more.faa", records[6:])
+    sheet = "sample\tkind\tsource\nsome\tproteins\tsome.faa\n"
+    (tmp_path / "samples.tsv").write_text(sheet)
+    (tmp_path / "config.yaml").write_text(SMALL.replace("shards: 2", "shards: 3"))
+    snakemake(tmp_path, "embeddings", "--until", "plan_shards")
+    (tmp_path / "config.yaml").write_text(SMALL.replace("shards: 2", "shards: 1"))
+    snakemake(tmp_path, "embeddings")
+    results = tmp_path / "results/embeddings"
+    assert len(read_index(results / "index.parquet")) == 6
+    assert [path.name for path in sorted(results.glob("[0-9]*"))] == ["000.json", "000.parquet"]
+    (tmp_path / "samples.tsv").write_text(f"{sheet}more\tproteins\tmore.faa\n")
+    snakemake(tmp_path, "proteins")
+    for path in (results / "plan").iterdir():
+        path.unlink()
+    snakemake(tmp_path, "embeddings")
+    assert len(read_index(results / "index.parquet")) == 8
 
 
 def test_what_is_made_on_request(tmp_path):

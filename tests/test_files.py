@@ -5,7 +5,14 @@ import sys
 
 import pytest
 
-from helixflow.files import file_digest, read_json, remove_leftovers, whole_file, write_json
+from helixflow.files import (
+    file_digest,
+    read_json,
+    remove_all_leftovers,
+    remove_leftovers,
+    whole_file,
+    write_json,
+)
 from workflow import ROOT
 
 
@@ -26,6 +33,31 @@ def test_a_failure_leaves_what_was_there_before(tmp_path):
         raise ZeroDivisionError
     assert final.read_text() == "before"
     assert list(tmp_path.iterdir()) == [final]
+
+
+def test_what_killed_jobs_left_goes_but_not_from_a_store_that_others_use(tmp_path):
+    kept = ["results/a/x.h5", "results/a/.hidden", "results/store/k/.0123456789ab.x.h5", ".0123456789ab.y"]
+    gone = ["results/a/.0123456789ab.x.h5", "results/.0123456789ab.z.parquet"]
+    for name in (*kept, *gone):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    remove_all_leftovers(tmp_path / "results", tmp_path / "results/store")
+    files = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(files) == sorted(kept)
+
+
+def test_no_room_is_told_in_one_line(tmp_path):
+    code = f"""
+import errno, os, sys
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+from helixflow.joblog import log_to
+log_to({str(tmp_path / "job.log")!r})
+raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "results/x.h5")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("LimitError: [Errno 28] No space left on device: 'results/x.h5'")
 
 
 def test_writers_of_one_name_do_not_meet(tmp_path):

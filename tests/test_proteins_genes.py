@@ -169,6 +169,7 @@ def test_a_wrong_genetic_code_is_noticed_and_a_right_one_is_not(data, name):
 def test_a_small_piece_of_a_genome_is_enough_to_tell(data, name, start):
     contig = next(iter(read_bases(data / "genomes" / name).values()))[start : start + 50_000]
     assert doubt_code([contig], CODES[name]) is None
+    assert doubt_code(["N" * 30_000], CODES[name]) is None, "no gene tells anything"
     assert doubt_code([contig], 15 - CODES[name])
     pieces = [contig[at : at + 5_000] for at in range(0, 50_000, 5_000)]
     assert doubt_code(pieces, CODES[name]) is None

@@ -60,6 +60,18 @@ def remove_leftovers(final: str | os.PathLike[str]) -> None:
             path.unlink(missing_ok=True)
 
 
+def remove_all_leftovers(folder: str | os.PathLike[str], apart: str | os.PathLike[str]) -> None:
+    """Remove what writers that were killed left below a folder, but for what is in another one.
+
+    Nobody may write there now; `apart` is the folder where others may.
+    """
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if Path(place, name).absolute() != Path(apart).absolute()]
+        for name in names:
+            if re.fullmatch(r"\.[0-9a-f]{12}\..+", name):
+                Path(place, name).unlink(missing_ok=True)
+
+
 def _to_disk(path: Path) -> None:
     """Have a file's bytes on disk before its name says that it is whole, also when the machine then fails."""
     with path.open("rb") as stream:

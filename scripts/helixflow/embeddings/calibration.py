@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import time
 from dataclasses import asdict, dataclass
 
@@ -48,7 +49,9 @@ def find_rates(model: ModelDescription, threads: int) -> Rates:
     path = cache_folder() / "rates" / f"{_digest(conditions)}.json"
     try:
         known = read_json(path)
-        return Rates(float(known["linear"]), float(known["quadratic"]))
+        rates = Rates(float(known["linear"]), float(known["quadratic"]))
+        if 0 < rates.linear < math.inf and 0 <= rates.quadratic < math.inf:
+            return rates
     except (OSError, ValueError, KeyError, TypeError):
         pass
     rates = measure_rates(model, threads)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helixflow import __version__
-from helixflow.embeddings.store import DIGEST, content_digest
+from helixflow.embeddings.store import DIGEST, content_digest, open_part
 from helixflow.errors import EmbeddingError
 from helixflow.files import whole_file
 
@@ -39,8 +39,6 @@ StrPath = str | os.PathLike[str]
 
 #: Columns of a shard's table of contact maps and their Arrow types.
 CONTACT_TYPES = {"protein": "string", "length": "int32", "uri": "string"}
-#: Folder of the maps, in that of the model's parts.
-CONTACTS = "contacts"
 _ATTRIBUTES = ("model", "revision", "note", "weights_sha256", "normalisation", "compute_dtype")
 #: Datasets of a file of maps, in the order of its digest.
 CONTACT_DATASETS = ("protein", "length", "offset", "contact")
@@ -173,9 +171,7 @@ def open_contacts(uri: str, base: StrPath | None = None) -> NDArray[np.float16]:
 
 def _short(part: StrPath, below: int) -> dict[str, str]:
     """Return the proteins of a part that are below a length."""
-    import h5py
-
-    with h5py.File(part, "r", locking=False) as h5:
+    with open_part(Path(part)) as h5:
         letters = h5["sequence"][:].tobytes().decode("ascii")
         proteins, offsets = h5["protein"][:], h5["offset"][:].tolist()
     names = (protein.decode("ascii") for protein in proteins)

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.embeddings.contact_store import CONTACTS
 from helixflow.embeddings.encoder import Encoder
 from helixflow.embeddings.settings import ALL_HEADS
+from helixflow.embeddings.store import CONTACTS
 from helixflow.embeddings.tokens import encode
 from helixflow.errors import EmbeddingError
 from helixflow.files import read_json
@@ -65,10 +65,12 @@ def read_heads(heads: str, n_layer: int, n_head: int) -> ContactHeads:
         return ContactHeads(tuple((layer, head, 1.0) for layer in range(n_layer) for head in range(n_head)))
     try:
         content = read_json(heads)
-        rows = tuple(sorted((row["layer"], row["head"], _number(row["weight"])) for row in content["heads"]))
+        rows = tuple(sorted(_read_row(row) for row in content["heads"]))
         intercept = content.get("intercept")
+        if set(content) - {"heads", "intercept"}:
+            raise ValueError(f"unknown key '{min(set(content) - {'heads', 'intercept'})}'")
         found = ContactHeads(rows, None if intercept is None else _number(intercept))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise EmbeddingError(
             f"{heads}: is not a list of attention heads ({type(error).__name__}: {error}); expected JSON as "
             '{"heads": [{"layer": 0, "head": 0, "weight": 1.5}], "intercept": -3.2}'
@@ -95,9 +97,19 @@ def _check_heads(path: str, heads: ContactHeads, n_layer: int, n_head: int) -> N
         )
 
 
+def _read_row(row: dict[str, Any]) -> tuple[int, int, float]:
+    """Return layer, head and weight of a row, which must have these and nothing else."""
+    if set(row) != {"layer", "head", "weight"}:
+        raise ValueError(f"a head has the keys {', '.join(map(str, row))}")
+    for name in ("layer", "head"):
+        if type(row[name]) is not int:
+            raise ValueError(f"{name} {row[name]!r} is not a whole number")
+    return row["layer"], row["head"], _number(row["weight"])
+
+
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not math.isfinite(float(value)):
-        raise ValueError(f"{value} is not a number")
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
     return float(value)
 
 

@@ -190,6 +190,8 @@ def _read_queries(path: StrPath) -> list[tuple[str, str, str]]:
                 f"{path}: two records are named '{name}', expected a name of its own for each"
             )
         named[name] = name, protein_id(protein), protein
+    if not named:
+        raise EmbeddingError(f"{path}: holds no record, expected proteins (embeddings/neighbours_query)")
     return list(named.values())
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from helixflow.embeddings.calibration import Rates, find_rates
 from helixflow.embeddings.model import ModelDescription
@@ -61,9 +62,24 @@ def plan_shards(
             rates = rates or find_rates(model, threads)
             planned = _shared_out(database, len(shards), rates)
             database.executemany("INSERT INTO planned VALUES (?, ?, ?)", planned)
+        _remove_others(shards)
         for shard, path in enumerate(shards):
             chosen = "SELECT protein, sequence FROM planned WHERE shard = ? ORDER BY rowid"
             write_fasta(path, database.execute(chosen, (shard,)))
+
+
+def _remove_others(shards: Sequence[StrPath]) -> None:
+    """Remove what a run with more shards left, lest it be read with what there is now."""
+    names = {Path(path).stem for path in shards}
+    plan = Path(shards[0]).parent
+    number = "[0-9][0-9][0-9]"
+    for path in (
+        *plan.glob(f"{number}.fasta"),
+        *plan.parent.glob(f"{number}.*"),
+        *plan.parent.glob(f"contacts/{number}.parquet"),
+    ):
+        if path.stem not in names:
+            path.unlink()
 
 
 def check_length(protein: str, length: int, model: ModelDescription) -> None:
@@ -78,7 +94,8 @@ def check_length(protein: str, length: int, model: ModelDescription) -> None:
         raise EmbeddingError(
             f"protein {protein} has {length} residues, expected at most the {model.max_residues} that "
             f"model {model.model} has positions for; find where it comes from in "
-            "results/proteins/occurrences.parquet and remove it there, or choose another model"
+            "results/proteins/occurrences.parquet (or embeddings/neighbours_query) and remove it there, or "
+            "choose another model"
         )
 
 

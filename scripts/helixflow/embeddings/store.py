@@ -55,10 +55,15 @@ DATASETS = {
     "sequence": ("|u1", 1),
     "mean": ("<f4", 2),
 }
+#: Folder of contact maps, in that of a model's parts.
+CONTACTS = "contacts"
 #: Attribute with the digest of all others and of the datasets.
 DIGEST = "digest"
 #: Days after which a temporary file is what a killed job left: a part is written within seconds.
 LEFT_AFTER_DAYS = 1.0
+
+#: As what damage of a file shows: HDF5 may find another kind of object, shape or type in its place.
+DAMAGE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{12}\..+\.h5")
 _BLOCK_BYTES = 1 << 24
@@ -194,7 +199,7 @@ class Stored:
         for path in list_parts(folder):
             with open_part(path) as part:
                 proteins, rows = part["protein"][:], part["offset"][:]
-            self._insert(path.stem, [protein.decode("ascii") for protein in proteins], rows.tolist())
+                self._insert(path.stem, [protein.decode("ascii") for protein in proteins], rows.tolist())
 
     def path(self, part: str) -> Path:
         """Return the file of a part."""
@@ -251,8 +256,9 @@ def list_parts(folder: Path) -> list[Path]:
 
 
 def list_temporary(folder: Path) -> list[Path]:
-    """Name the parts that are being written in a model's folder, or were when their job was killed."""
-    return sorted(path for path in folder.glob(".*.h5") if _TEMPORARY.fullmatch(path.name))
+    """Name the files that are being written in a model's folder, or were when their job was killed."""
+    hidden = (*folder.glob(".*.h5"), *folder.glob(f"{CONTACTS}/*/.*.h5"))
+    return sorted(path for path in hidden if _TEMPORARY.fullmatch(path.name))
 
 
 def remove_temporary(store: StrPath, key: str) -> list[Path]:
@@ -271,7 +277,7 @@ def remove_temporary(store: StrPath, key: str) -> list[Path]:
 
 @contextmanager
 def open_part(path: Path) -> Iterator[h5py.File]:
-    """Open a part for reading; a fault of the file is an EmbeddingError."""
+    """Open a part for reading; a fault of the file that shows while it is read is an EmbeddingError."""
     import h5py
 
     try:
@@ -283,7 +289,7 @@ def open_part(path: Path) -> Iterator[h5py.File]:
             f"{path}: no such part of the store of embeddings; run again with --forcerun plan_shards (a "
             "relative path starts at the folder of its table; read_index makes it absolute)"
         ) from None
-    except (OSError, KeyError) as error:
+    except DAMAGE as error:
         raise EmbeddingError(
             f"{path}: is not a whole part of the store ({error}); delete it and run again "
             "with --forcerun plan_shards"

@@ -9,10 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helixflow.embeddings.contact_store import CONTACT_DATASETS, CONTACTS
+from helixflow.embeddings.contact_store import CONTACT_DATASETS
 from helixflow.embeddings.index import INDEX_TYPES
 from helixflow.embeddings.reading import split_uri
 from helixflow.embeddings.store import (
+    CONTACTS,
     DATASETS,
     DIGEST,
     SAME_IN_A_MODEL,

@@ -144,10 +144,7 @@ def _check_copy(copy: Path) -> None:
 
 def _load(weights: Path, config: dict[str, Any], dtype: str) -> BertModel:
     """Load a file of weights, and make sure that none is missing."""
-    from pickle import UnpicklingError
-
     import torch
-    from safetensors import SafetensorError
     from transformers import BertConfig, BertModel
 
     try:
@@ -161,7 +158,8 @@ def _load(weights: Path, config: dict[str, Any], dtype: str) -> BertModel:
             weights_only=True,
             output_loading_info=True,
         )
-    except (OSError, RuntimeError, ValueError, KeyError, SafetensorError, UnpicklingError) as error:
+    except Exception as error:
+        # Of many libraries, for files that may hold anything.
         raise EmbeddingError(
             f"{weights}: cannot be loaded as a BERT's weights ({first_line(error)})"
         ) from None
@@ -170,5 +168,11 @@ def _load(weights: Path, config: dict[str, Any], dtype: str) -> BertModel:
         raise EmbeddingError(
             f"{weights}: {len(info['missing_keys'])} weights of the model in its configuration are missing, "
             f"such as {min(info['missing_keys'])}"
+        )
+    surplus = [name for name in info["unexpected_keys"] if ".layer." in name]
+    if surplus:
+        raise EmbeddingError(
+            f"{weights}: {len(surplus)} weights are of layers that the model's configuration does not have, "
+            f"such as {min(surplus)} (expected {config['num_hidden_layers']} layers)"
         )
     return model.eval()

@@ -135,7 +135,12 @@ def _search(
 def _mmseqs(*arguments: str) -> None:
     """Run a command of MMseqs2, whose warnings go where ours go."""
     log.info("%s %s", PROGRAM, " ".join(arguments))
-    subprocess.run([PROGRAM, *arguments, "-v", "2"], check=True)
+    code = subprocess.run([PROGRAM, *arguments, "-v", "2"], check=False).returncode
+    if code:
+        raise MismatchError(
+            f"{PROGRAM} {arguments[0]} ended with {code}, expected 0 (what it said is in the job's log); set "
+            "proteins/cluster_identity to 0 to do without"
+        )
 
 
 def _version() -> str:

@@ -40,12 +40,12 @@ def doubt_code(contigs: Iterable[str], genetic_code: int) -> dict[str, Any] | No
     Returns
     -------
     dict or None
-        What was measured, see `describe_doubt`; None where there is no doubt.
+        What was measured, see `describe_doubt`; None where there is no doubt, or no gene to tell by.
     """
     probe = _first_bases(contigs, PROBE_BP)
     stop, sense = _mean_length(probe, 11), _mean_length(probe, 4)
     is_sense = sense > LONGER * stop
-    if is_sense == (genetic_code in UGA_IS_SENSE):
+    if not (stop and sense) or is_sense == (genetic_code in UGA_IS_SENSE):
         return None
     return {
         "genetic_code": genetic_code,
@@ -79,10 +79,10 @@ def _first_bases(contigs: Iterable[str], most: int) -> list[bytes]:
 
 
 def _mean_length(contigs: Sequence[bytes], genetic_code: int) -> float:
-    """Return the mean length of the genes called with a genetic code, in bases; 1 where there are none."""
+    """Return the mean length of the genes called with a genetic code, in bases; 0 where there are none."""
     from pyrodigal import GeneFinder
 
     finder = GeneFinder(meta=False, mask=True)
     finder.train(*contigs, translation_table=genetic_code)
     lengths = [gene.end - gene.begin + 1 for contig in contigs for gene in finder.find_genes(contig)]
-    return sum(lengths) / len(lengths) if lengths else 1.0
+    return sum(lengths) / len(lengths) if lengths else 0.0
