@@ -30,11 +30,11 @@ test-faults: setup
 bench: setup
 	PYTHONPATH=scripts .venv/bin/python tests/bench.py
 
-# The tables of docs/buckets.md, five minutes.
+# The tables of docs/buckets.md, eight minutes.
 bench-quality: setup
 	PYTHONPATH=scripts:tests .venv/bin/python tests/bench_quality.py
 
-# The tables of docs/models.md, ten minutes.
+# The tables of docs/models.md, twenty minutes.
 bench-model: setup
 	PYTHONPATH=scripts:tests .venv/bin/python tests/bench_model.py
 

@@ -405,6 +405,14 @@ def test_no_proteins_at_all(tmp_path):
     assert verify_store(tmp_path / "store", MODEL.key, index) == []
 
 
+def test_the_file_over_all_parts_has_the_same_bytes_each_time(tmp_path, index):
+    write_virtual(index, tmp_path / "all.h5", WIDTH)
+    first = (tmp_path / "all.h5").read_bytes()
+    time.sleep(1.1)
+    write_virtual(index, tmp_path / "all.h5", WIDTH)
+    assert (tmp_path / "all.h5").read_bytes() == first
+
+
 # Exports
 
 

@@ -8,6 +8,7 @@ F width of the feed-forward.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate, pairwise
@@ -28,6 +29,7 @@ class PackedBert:
     def __init__(self, bert: BertModel, device: str, dtype: torch.dtype) -> None:
         import torch
 
+        keep_few_products()
         bert = bert.to(device=device, dtype=dtype).requires_grad_(False)
         table = bert.embeddings
         self.device, self.dtype = device, dtype
@@ -114,6 +116,15 @@ class PackedBert:
         offsets = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=self.device)
         way = attend_flash if self._flash else attend_nested
         return partial(way, offsets=offsets, longest=max(lengths))
+
+
+def keep_few_products() -> None:
+    """Have oneDNN forget products it compiled: it keeps 1,024, one for each size of a pack, some 0.6 MB each.
+
+    It reads this before the first product; a user's own value stands.
+    """
+    for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(variable, "16")
 
 
 def compute_by_onednn(linear: torch.nn.Linear) -> None:

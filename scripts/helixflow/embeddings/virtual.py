@@ -86,6 +86,8 @@ def _map_rows(
 
     dtype, _ = DATASETS[dataset]
     layout = h5py.VirtualLayout((sum(rows), *width), dtype)
+    # With the time in it, the file would have other bytes each time.
+    layout.dcpl.set_obj_track_times(False)
     for name, count, end in zip(names, rows, accumulate(rows), strict=True):
         layout[end - count : end] = h5py.VirtualSource(name, dataset, (count, *width), dtype)
     if names:
