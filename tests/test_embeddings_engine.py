@@ -606,6 +606,9 @@ def test_contacts_lie_beside_the_parts(model, small, proteins, tmp_path):
         (finding.problem, Path(finding.file)) for finding in verify_store(store, model.key, index, tables)
     }
     assert found == {("digest", damaged), ("contacts missing", lost)}
+    damaged.write_bytes(content[:3000])
+    with pytest.raises(EmbeddingError, match=rf"{damaged.name}: is not a whole part .* delete it"):
+        list(add_contacts(share_of_parts(index, 0, 1, 120), tmp_path / "x", model, "all", 120, 1))
 
 
 # The libraries of a bare GPU machine

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helixflow import __version__
+from helixflow.embeddings.reading import split_uri
 from helixflow.embeddings.store import DIGEST, content_digest, open_part
 from helixflow.errors import EmbeddingError
 from helixflow.files import whole_file
@@ -75,7 +76,7 @@ def add_contacts(
     chosen = read_heads(heads, model.shape["num_hidden_layers"], model.shape["num_attention_heads"])
     wanted = set(uris)
     encoder: Encoder | None = None
-    for part in sorted({uri.rpartition("#")[0] for uri in uris}):
+    for part in sorted({split_uri(uri)[0] for uri in uris}):
         path = Path(part).parent / contacts_folder(chosen, below) / Path(part).name
         if not path.exists():
             encoder = encoder or Encoder(model, threads)
@@ -91,10 +92,10 @@ def share_of_parts(index: StrPath, shard: int, n_shard: int, below: int) -> list
     from helixflow.tables import read_rows
 
     folder = Path(index).parent.absolute()
-    parts = {uri.rpartition("#")[0] for (uri,) in read_rows(index, ["uri"])}
+    parts = {split_uri(uri)[0] for (uri,) in read_rows(index, ["uri"])}
     own = set(sorted(parts, key=os.path.basename)[shard::n_shard])
     rows = read_rows(index, ["uri", "length"])
-    short = (uri for uri, length in rows if length < below and uri.rpartition("#")[0] in own)
+    short = (uri for uri, length in rows if length < below and split_uri(uri)[0] in own)
     return [os.path.normpath(folder / uri) for uri in short]
 
 
@@ -180,9 +181,8 @@ def _short(part: StrPath, below: int) -> dict[str, str]:
 
 
 def _held(path: Path) -> list[tuple[str, int]]:
-    import h5py
-
-    with h5py.File(path, "r", locking=False) as h5:
+    """Return the proteins that have a map in a file, and their lengths."""
+    with open_part(path) as h5:
         return [
             (name.decode("ascii"), int(length))
             for name, length in zip(h5["protein"][:], h5["length"][:], strict=True)

@@ -45,8 +45,9 @@ class PackedBert:
             fused.bias = torch.nn.Parameter(torch.cat([part.bias for part in parts]), False)  # (3 D,)
             layer.attention.self = fused
             if device == "cpu" and dtype == torch.float32:
-                for linear in (fused, layer.attention.output, layer.intermediate, layer.output):
-                    compute_by_onednn(getattr(linear, "dense", linear))
+                others = (layer.attention.output, layer.intermediate, layer.output)
+                for linear in (fused, *(part.dense for part in others)):
+                    compute_by_onednn(linear)
         width = self.words.shape[1] // self.n_head
         self._flash = device == "cuda" and dtype != torch.float32 and has_flash(width)
 

@@ -224,7 +224,7 @@ def _check_contacts(folder: Path, tables: Iterable[StrPath]) -> Iterator[Finding
         for problem, detail, protein in found:
             yield Finding("error", problem, str(path), protein, detail)
     for table in tables:
-        for name in sorted({uri.rpartition("#")[0] for (uri,) in read_rows(table, ["uri"])}):
+        for name in sorted({split_uri(uri)[0] for (uri,) in read_rows(table, ["uri"])}):
             wanted = os.path.normpath(Path(table).parent / name)
             if not Path(wanted).is_file():
                 yield Finding("error", "contacts missing", wanted, "", f"{table} names it")

@@ -91,8 +91,9 @@ def _jobs_table(jobs: Sequence[StrPath]) -> Table:
     )
     note = (
         "Embedded are those the store did not have when the job began; packs full is the share of the token "
+        "budget in use."
     )
-    return table("Jobs", headings, rows, f"{note}budget in use.")
+    return table("Jobs", headings, rows, note)
 
 
 def find_long(index: StrPath, trained: int) -> list[tuple[str, int]]:
