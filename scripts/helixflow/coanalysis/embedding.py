@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.coanalysis.geometry import cosine_matrix
-from helixflow.embeddings.reading import open_embedding
+from helixflow.embeddings.reading import open_embedding, split_uri
+from helixflow.embeddings.store import open_part
 from helixflow.errors import MismatchError
 from helixflow.files import read_tsv
 from helixflow.links.status import status
@@ -160,7 +160,7 @@ def _read_stored(folder: Path, length: int, uri: str, row: int) -> _Stored:
         raise MismatchError(
             f"{folder / uri}: {len(vectors)} residues, expected the {length} of the index; run again"
         )
-    with h5py.File(folder / uri.rpartition("#")[0], "r", locking=False) as part:
+    with open_part(folder / split_uri(uri)[0]) as part:
         letters = part["sequence"][row : row + length].tobytes().decode("ascii")
         return _Stored(vectors, letters, dict(part.attrs))
 
