@@ -15,8 +15,8 @@ rule analyse_structure:
         residues="results/structures/{structure}/residues.tsv",
         links="results/links/{structure}.tsv",
         index="results/embeddings/index.parquet",
-        topologies=collect("results/trajectories/{{structure}}/{replica}/protein.pdb", replica=replicas),
-        trajectories=collect("results/trajectories/{{structure}}/{replica}/protein.xtc", replica=replicas),
+        topologies=collect("results/trajectories/{{structure}}/{replica}/protein.pdb", replica=replicas_of),
+        trajectories=collect("results/trajectories/{{structure}}/{replica}/protein.xtc", replica=replicas_of),
     output:
         "results/coanalysis/{structure}.h5",
     log:
@@ -33,7 +33,7 @@ rule analyse_structure:
         mem_mb=1000 + 500 * config["coanalysis"]["ranks"],
         runtime=240,
     params:
-        replicas=replicas,
+        replicas=replicas_of,
         cutoff_nm=lookup("coanalysis/cutoff_nm", within=config),
         min_separation=lookup("coanalysis/min_separation", within=config),
     shell:
@@ -50,5 +50,5 @@ rule coanalysis:
         rules.embeddings.input,
         rules.trajectories.input,
         rules.links.input,
-        collect(rules.analyse_structure.output, structure=structures),
+        collect(rules.analyse_structure.output, structure=molecules),
     localrule: True

@@ -90,17 +90,25 @@ def sequence_files(wildcards):
     return files + (["results/sequences/{sample}.fasta.gz"] if wildcards.sample in fastas else [])
 
 
+def replicas_of(wildcards):
+    """The numbers of the runs of a molecule; a trajectory that is brought along is one."""
+    return ["1"] if wildcards.structure in brought else replicas
+
+
 fastas = named(*DNA_KINDS, "proteins")
 dna = holding(*DNA_KINDS)
 reads = holding("reads")
 protein_files = holding("proteins")
+# Those that are simulated, those whose trajectory is brought along, and both.
 structures = named("structure")
+brought = named("trajectory")
+molecules = sorted(structures + brought)
 replicas = [str(number) for number in range(1, config["trajectories"]["replicas"] + 1)]
 shards = [f"{number:03d}" for number in range(config["embeddings"]["shards"])]
 
 
 wildcard_constraints:
     sample=any_of(samples),
-    structure=any_of(structures),
+    structure=any_of(molecules),
     replica="[1-9][0-9]*",
     shard="[0-9]{3}",

@@ -4,7 +4,7 @@ Reads   results/structures/{structure}/residues.tsv   the residues of the topolo
         results/proteins/distinct.fasta.gz            every distinct protein
         results/proteins/occurrences.parquet          where each was seen
         results/embeddings/index.parquet              the embedding of each, which proposes partners
-Writes  results/links/{structure}.tsv                 one line per residue: protein, row in it, status
+Writes  results/links/{structure}.tsv                 one line per residue and partner: protein, row in it, status
         results/links/{structure}.json                what was considered and chosen for each chain
 """
 
@@ -30,8 +30,9 @@ rule link_chains:
         mem_mb=1000,
         runtime=60,
     params:
-        structures=structures,
+        structures=molecules,
         partner=lookup("links/partner", within=config),
+        max_partners=lookup("links/max_partners", within=config),
         min_identity=lookup("links/min_identity", within=config),
         min_coverage=lookup("links/min_coverage", within=config),
     script:
@@ -42,5 +43,5 @@ rule links:
     """The partners of all chains are known."""
     input:
         rules.embeddings.input,
-        collect(rules.link_chains.output, structure=structures),
+        collect(rules.link_chains.output, structure=molecules),
     localrule: True

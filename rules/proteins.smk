@@ -10,7 +10,7 @@ Writes  results/proteins/{sample}.fasta.gz, .parquet, .json proteins of one row,
         results/proteins/clusters.parquet, .json            and the representative of every protein, counts
 """
 
-protein_sources = dna + protein_files + structures
+protein_sources = dna + protein_files + molecules
 
 
 rule call_genes:
@@ -135,7 +135,7 @@ rule cluster_proteins:
         mem_mb=8000,
         runtime=720,
     params:
-        structures=structures,
+        structures=molecules,
         identity=lookup("proteins/cluster_identity", within=config),
         coverage=lookup("proteins/cluster_coverage", within=config),
     script:
@@ -149,7 +149,8 @@ rule proteins:
         collect(rules.clean_structure.output, structure=structures),
         collect(rules.call_genes.output, sample=dna),
         collect(rules.read_protein_file.output, sample=protein_files),
-        collect(rules.read_chains.output, structure=structures),
+        collect("results/structures/{structure}/residues.tsv", structure=brought),
+        collect(rules.read_chains.output, structure=molecules),
         rules.collect_proteins.output,
         branch(
             lookup("proteins/cluster_identity", within=config),

@@ -40,6 +40,11 @@ stage_files = {
     "links": collect("results/links/{structure}.tsv", structure=structures),
     "link_summaries": collect("results/links/{structure}.json", structure=structures),
     "coanalysis": collect("results/coanalysis/{structure}.h5", structure=structures),
+    "brought_quality": collect("results/trajectories/{structure}/1/quality.json", structure=brought),
+    "brought_residues": collect("results/structures/{structure}/residues.tsv", structure=brought),
+    "brought_links": collect("results/links/{structure}.tsv", structure=brought),
+    "brought_link_summaries": collect("results/links/{structure}.json", structure=brought),
+    "brought_coanalysis": collect("results/coanalysis/{structure}.h5", structure=brought),
 }
 
 

@@ -3,6 +3,7 @@
 Reads   the paths, URLs and accessions of the sheet
 Writes  results/sequences/{sample}.fasta.gz    DNA or proteins, bgzip, with .fai and .gzi
         results/sequences/{sample}.structure   a structure as plain text, PDB or mmCIF
+        results/sequences/{sample}.topology, .trajectory   brought along: TPR, GRO or PDB, and XTC or TRR
         results/sequences/{sample}.json        the record: where it came from, what was changed, its files
         results/sequences/{sample}.tsv         what became of every member of a collection
 Beside  results/sequences/{sample}.fastq.gz    reads, or {sample}_1 and {sample}_2: the record names them
@@ -84,6 +85,31 @@ rule fetch_structure:
         "../scripts/fetch_structure.py"
 
 
+rule fetch_trajectory:
+    """Fetch one row's topology and trajectory; files of this machine are linked, not copied."""
+    input:
+        source=source_files,
+    output:
+        topology=update("results/sequences/{sample}.topology"),
+        trajectory=update("results/sequences/{sample}.trajectory"),
+        provenance="results/sequences/{sample}.json",
+    log:
+        "logs/fetch_trajectory/{sample}.log",
+    benchmark:
+        "benchmarks/fetch_trajectory/{sample}.tsv"
+    wildcard_constraints:
+        sample=any_of(brought),
+    conda:
+        "../envs/sequences.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=1440,
+    params:
+        **source_of_row,
+    script:
+        "../scripts/fetch_trajectory.py"
+
+
 rule fetch_collection:
     """Fetch every member of one collection that is not there yet."""
     input:
@@ -129,5 +155,6 @@ rule sequences:
         collect(rules.fetch_sequence.output, sample=fastas),
         collect(rules.fetch_reads.output, sample=named("reads")),
         collect(rules.fetch_structure.output, sample=structures),
+        collect(rules.fetch_trajectory.output, sample=brought),
         collect(rules.fetch_collection.output, sample=named("collection")),
     localrule: True

@@ -24,6 +24,8 @@ rule clean_structure:
         "logs/clean_structure/{structure}.log",
     benchmark:
         "benchmarks/clean_structure/{structure}.tsv"
+    wildcard_constraints:
+        structure=any_of(structures),
     conda:
         "../envs/structures.yaml"
     resources:

@@ -1,6 +1,7 @@
 """Minimise every system, then equilibrate and simulate its replicas and check each run.
 
 Reads   results/structures/{structure}/topol.top, solvated.gro, residues.tsv
+        results/sequences/{structure}.topology, .trajectory                   brought along
 Writes  results/trajectories/{structure}/minimised.gro, minimised.json
         results/trajectories/{structure}/{replica}/protein.xtc, protein.pdb   whole and centred, protein alone
         results/trajectories/{structure}/{replica}/trajectory.xtc             all atoms, as simulated
@@ -54,6 +55,8 @@ rule simulate_replica:
         "logs/simulate_replica/{structure}/{replica}.log",
     benchmark:
         "benchmarks/simulate_replica/{structure}/{replica}.tsv"
+    wildcard_constraints:
+        structure=any_of(structures),
     conda:
         "../envs/trajectories.yaml"
     threads: config["trajectories"]["threads"]
@@ -73,10 +76,37 @@ rule simulate_replica:
         "../scripts/simulate_replica.py"
 
 
+rule bring_trajectory:
+    """Take the protein out of a trajectory that was brought along, and make it whole."""
+    input:
+        topology="results/sequences/{structure}.topology",
+        trajectory="results/sequences/{structure}.trajectory",
+        provenance="results/sequences/{structure}.json",
+    output:
+        residues="results/structures/{structure}/residues.tsv",
+        protein="results/trajectories/{structure}/1/protein.xtc",
+        protein_topology="results/trajectories/{structure}/1/protein.pdb",
+        quality="results/trajectories/{structure}/1/quality.json",
+    log:
+        "logs/bring_trajectory/{structure}.log",
+    benchmark:
+        "benchmarks/bring_trajectory/{structure}.tsv"
+    wildcard_constraints:
+        structure=any_of(brought),
+    conda:
+        "../envs/trajectories.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    script:
+        "../scripts/bring_trajectory.py"
+
+
 rule trajectories:
-    """Every replica of every structure is simulated and checked."""
+    """Every replica of every structure is simulated and checked, and what is brought along is checked."""
     input:
         rules.structures.input,
         collect(rules.minimise_system.output, structure=structures),
         collect(rules.simulate_replica.output, structure=structures, replica=replicas),
+        collect(rules.bring_trajectory.output, structure=brought),
     localrule: True

@@ -29,6 +29,7 @@ from helixflow.coanalysis.molecule import CODES, read_molecule
 from helixflow.coanalysis.statistics import correlate_pairs, spearman
 from helixflow.embeddings.index import INDEX_TYPES
 from helixflow.errors import MismatchError
+from helixflow.links.table import HEADER as LINK_HEADER
 from helixflow.proteins.names import protein_id
 from helixflow.structures.residues import Residue, read_residues
 
@@ -104,20 +105,22 @@ def write_inputs(folder, codes, partners, chains=None, seed=1):
     `partners` names for each residue a (protein, row), or None.
     """
     chains = chains or ["A"] * len(codes)
-    lines = ["index\tchain\tnumber\tinsertion\tname\tcode"]
+    lines = ["index\tchain\tnumber\tinsertion\tname\tcode\tdeposited\torigin\tplddt"]
     names = {code: name for name, code in reversed(CODES.items())}
     for index, (chain, code) in enumerate(zip(chains, codes, strict=True)):
-        lines.append(f"{index}\t{chain}\t{index + 11}\t\t{names[code]}\t{code}")
+        lines.append(f"{index}\t{chain}\t{index + 11}\t\t{names[code]}\t{code}\t\tobserved\t")
     (folder / "residues.tsv").write_text("\n".join(lines) + "\n")
 
-    lines = ["index\tchain\tnumber\tinsertion\tcode\tprotein\trow\tpartner_code\tstatus\tidentity\tcoverage"]
+    lines = ["\t".join(LINK_HEADER)]
+    linked = [at for at, partner in enumerate(partners) if partner]
     for index, (chain, code, partner) in enumerate(zip(chains, codes, partners, strict=True)):
         protein, row = partner or ("", 0)
         letter = protein[row - 1] if row else ""
-        status = "unmatched" if not row else "identical" if letter == code else "substituted"
+        unaligned = "unmatched" if linked[0] < index < linked[-1] else "tag"
+        status = unaligned if not row else "identical" if letter == code else "substituted"
         name = protein_id(protein) if row else ""
         lines.append(
-            f"{index}\t{chain}\t{index + 11}\t\t{code}\t{name}\t{row or ''}\t{letter}\t{status}\t1\t1"
+            f"{index}\t{chain}\t{index + 11}\t\t{code}\t1\t{name}\t{row or ''}\t{letter}\t{status}\t1\t1"
         )
     (folder / "links.tsv").write_text("\n".join(lines) + "\n")
 
@@ -335,7 +338,7 @@ def test_the_file_tells_what_it_is(trpcage):
     with trpcage.result() as found:
         assert (found.attrs["cutoff_nm"], found.attrs["min_separation"]) == (CUTOFF, SEPARATION)
         statistics = found["statistics"].attrs
-        assert (statistics["identical"], statistics["substituted"], statistics["unmatched"]) == (17, 1, 2)
+        assert (statistics["identical"], statistics["substituted"], statistics["tag"]) == (17, 1, 2)
         assert statistics["contacts_per_frame"] == pytest.approx(found["frame/contacts"][:].mean())
         left_out = found["pair/contact_frequency"][:]
         assert statistics["contacts_per_frame_left_out"] == pytest.approx(left_out[:2, 2:].sum())

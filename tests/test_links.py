@@ -1,26 +1,18 @@
 """Links against what is known of HIV-1 Gag and its capsid domain, and against alignment of everything."""
 
-import csv
-import gzip
-import json
 import random
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from Bio import SeqIO
 from Bio.Align import PairwiseAligner, substitution_matrices
 from Bio.PDB import PDBParser
 from Bio.SeqUtils import seq1
 
-from helixflow.embeddings.index import write_index
-from helixflow.links import LinkSettings, link_chains
 from helixflow.links.partners import align, propose, rank
 from helixflow.proteins import protein_id
-from stores import MODEL, fill_store, random_vectors
+from linking import UBIQUITIN, link
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
-UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 PEPTIDE = "NLYIQWLKDGGPSSGRPPPS"
 
 
@@ -29,44 +21,6 @@ def mutate(sequence, share, rng):
     return "".join(
         rng.choice(LETTERS.replace(letter, "")) if rng.random() < share else letter for letter in sequence
     )
-
-
-def write_inputs(folder, chains, proteins, numbers=None, vectors=random_vectors):
-    """Write a structure's residues and the distinct proteins, each with the samples it was seen in.
-
-    `vectors` gives the embedding of a sequence.
-    """
-    lines = ["index\tchain\tnumber\tinsertion\tname\tcode"]
-    for chain, sequence in chains.items():
-        start = (numbers or {}).get(chain, 1)
-        lines += [
-            f"{len(lines) - 1 + at}\t{chain}\t{start + at}\t\tXXX\t{code}" for at, code in enumerate(sequence)
-        ]
-    (folder / "residues.tsv").write_text("\n".join(lines) + "\n")
-    seen = [(sequence, sample) for sequence, samples in proteins.items() for sample in samples]
-    seen += [(sequence, "structure") for sequence in chains.values()]
-    named = sorted({(protein_id(sequence), sequence) for sequence, _ in seen})
-    with gzip.open(folder / "distinct.fasta.gz", "wt") as stream:
-        stream.writelines(f">{name}\n{sequence}\n" for name, sequence in named)
-    rows = [
-        {"protein": protein_id(sequence), "sample": sample, "unit": sample, "contig": "c", "start": 1}
-        | {"end": len(sequence), "strand": 0, "partial": False, "genetic_code": 0, "label": f"gene_{number}"}
-        for number, (sequence, sample) in enumerate(seen)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), folder / "occurrences.parquet")
-    fill_store(folder / "store", dict(named), vectors=vectors)
-    write_index(folder / "distinct.fasta.gz", folder / "index.parquet", MODEL, folder / "store")
-
-
-def link(folder, chains, proteins, numbers=None, vectors=random_vectors, **settings):
-    """Run the stage; return its table as dictionaries and its summary."""
-    write_inputs(folder, chains, proteins, numbers, vectors)
-    defaults = {"structures": ["structure"], "partner": "best", "min_identity": 0.9, "min_coverage": 0.9}
-    outputs = folder / "links.tsv", folder / "links.json"
-    names = ("residues.tsv", "distinct.fasta.gz", "occurrences.parquet", "index.parquet")
-    link_chains(*(folder / name for name in names), *outputs, LinkSettings(**defaults | settings))
-    with outputs[0].open() as stream:
-        return list(csv.DictReader(stream, delimiter="\t")), json.loads(outputs[1].read_text())["chains"]
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +58,7 @@ def test_capsid_domain_is_residues_283_to_352_of_gag(tmp_path, gag, capsid):
         row["row"]: row["partner_code"] + row["code"] for row in rows if row["status"] == "substituted"
     }
     assert changed == {"283": "LM", "340": "AG"}
-    assert summary["statuses"] == {"identical": 68, "substituted": 2, "unmatched": 0}
+    assert summary["statuses"] == {"identical": 68, "substituted": 2, "built": 0, "tag": 0, "unmatched": 0}
     assert summary["substitutions"] == ["L283M", "A340G"]
     assert (summary["identity"], summary["coverage"]) == (round(68 / 70, 6), 1.0)
     assert [(place["sample"], place["label"]) for place in summary["first_places"]] == [("hiv", "gene_0")]
@@ -118,8 +72,8 @@ def test_without_a_passing_partner_the_chain_is_its_own(tmp_path, gag, capsid, s
     assert [int(row["row"]) for row in rows] == list(range(1, 71))
     assert {row["status"] for row in rows} == {"identical"}
     assert summary["partner"] == "self"
-    found = summary["best_found"]
-    assert found is None if "partner" in settings else found["protein"] == protein_id(gag)
+    found = [candidate["protein"] for candidate in summary["considered"]]
+    assert found == [] if "partner" in settings else found[0] == protein_id(gag)
 
 
 def test_thresholds_are_met_by_equality(tmp_path):
@@ -127,12 +81,12 @@ def test_thresholds_are_met_by_equality(tmp_path):
     identity = sum(a == b for a, b in zip(changed, UBIQUITIN, strict=False)) / 54
     rows, _ = link(tmp_path, {"A": changed}, {UBIQUITIN: ["g"]}, min_identity=1, min_coverage=54 / 60)
     assert identity == 1
-    assert [row["status"] for row in rows] == ["unmatched"] * 6 + ["identical"] * 54
+    assert [row["status"] for row in rows] == ["tag"] * 6 + ["identical"] * 54
 
 
-def test_a_tag_is_unmatched(tmp_path):
+def test_a_tag_has_no_partner(tmp_path):
     rows, (summary,) = link(tmp_path, {"A": "GSHHHHHH" + UBIQUITIN}, {UBIQUITIN: ["g"]})
-    assert [row["status"] for row in rows] == ["unmatched"] * 8 + ["identical"] * 76
+    assert [row["status"] for row in rows] == ["tag"] * 8 + ["identical"] * 76
     assert {(row["protein"], row["row"], row["partner_code"]) for row in rows[:8]} == {("", "", "")}
     assert [int(row["row"]) for row in rows[8:]] == list(range(1, 77))
     assert summary["coverage"] == round(76 / 84, 6)

@@ -303,9 +303,11 @@ def test_a_real_protein_file_agrees_with_biopython(demo, tmp_path):
 
 
 def test_chains_become_proteins(tmp_path):
-    lines = ["index\tchain\tnumber\tinsertion\tname\tcode"]
+    lines = ["index\tchain\tnumber\tinsertion\tname\tcode\tdeposited\torigin\tplddt"]
     for chain, codes in (("A", "MKV"), ("b", "GX"), ("A", "L")):
-        lines += [f"{len(lines) + i}\t{chain}\t{i}\t\tALA\t{code}" for i, code in enumerate(codes)]
+        lines += [
+            f"{len(lines) + i}\t{chain}\t{i}\t\tALA\t{code}\t\tobserved\t" for i, code in enumerate(codes)
+        ]
     (tmp_path / "residues.tsv").write_text("\n".join(lines) + "\n")
     counts = read_chains(
         tmp_path / "residues.tsv", tmp_path / "s.fasta.gz", tmp_path / "s.parquet", sample="s"

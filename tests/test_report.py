@@ -586,10 +586,10 @@ def test_links(run, page):
 def test_where_no_protein_is_alike_enough_the_nearest_is_told(run):
     (chain,) = read_json(run.files.link_summaries[0])["chains"]
     alone = chain | {"partner": "self"}
-    lonely = alone | {"best_found": None}
+    lonely = alone | {"considered": []}
     (shown, *_) = links_part("x", [alone, lonely], run.files.links[0]).blocks
     near, nothing = (row[3].text for row in shown.rows)
-    assert chain["best_found"]["protein"] in near
+    assert chain["considered"][0]["protein"] in near
     assert value(re.search(r"(\S+ %) identity", near)[1]) == pytest.approx(100 * 69 / 70, rel=5e-3)
     assert near.endswith(" 100 % coverage")
     assert nothing == "the chain itself"

@@ -52,7 +52,11 @@ def test_order_and_comments_do_not_matter(tmp_path):
         ("a b;rm\tgenome\tx.fna", "'a b;rm'", "safe name"),
         ("-rf\tgenome\tx.fna", "'-rf'", "safe name"),
         ("distinct\tgenome\tx.fna", "'distinct'", "expected another"),
-        ("a\tgenom\tx.fna", "'genom'", "genome, metagenome, reads, proteins, structure, collection"),
+        (
+            "a\tgenom\tx.fna",
+            "'genom'",
+            "genome, metagenome, reads, proteins, structure, trajectory, collection",
+        ),
         ("a\tgenome\tx.fna,x.fna", "'x.fna,x.fna' is not a file", "x.fna"),
         ("a\treads\tx.fna,x.fna", "not one file of reads or two mates", "x_1.fastq.gz,x_2.fastq.gz"),
         ("a\treads\tx.fna,./x.fna", "not one file of reads or two mates", "x_1.fastq.gz,x_2.fastq.gz"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from helixflow.accessions import DNA_KINDS, SCHEMES, URL_SCHEMES, find_database, is_accession, is_remote
@@ -18,13 +18,27 @@ MANIFEST_COLUMNS = ("sample", "kind", "source", "checksum", "taxon")
 REQUIRED = COLUMNS[:3]
 #: What the members of a collection may be: what is not simulated, which takes a job of its own.
 MEMBER_KINDS = (*DNA_KINDS, "reads", "proteins")
-KINDS = (*MEMBER_KINDS, "structure", "collection")
+KINDS = (*MEMBER_KINDS, "structure", "trajectory", "collection")
 #: What is shared out record by record, see `check_partitions`.
 PARTITIONED_KINDS = ("reads", "metagenome")
 #: Names that would collide with files over all samples, such as ``proteins/distinct.fasta.gz``.
 RESERVED = ("distinct", "occurrences", "groups")
 #: Ends of names that would collide with files of other samples, beside the folder of a collection.
-ENDINGS = (".fasta.gz", ".fastq.gz", ".fai", ".gzi", ".json", ".tsv", ".structure", ".h5", ".parquet")
+ENDINGS = (
+    ".fasta.gz",
+    ".fastq.gz",
+    ".fai",
+    ".gzi",
+    ".json",
+    ".tsv",
+    ".structure",
+    ".topology",
+    ".trajectory",
+    ".h5",
+    ".parquet",
+)
+#: How the topology and the trajectory that are brought along end.
+BROUGHT_ENDINGS = (("tpr", "gro", "pdb"), ("xtc", "trr"))
 #: Translation tables of NCBI that Pyrodigal knows.
 GENETIC_CODES = (*range(1, 7), *range(9, 17), *range(21, 27), 29, 30, 32, 33)
 
@@ -285,7 +299,10 @@ def _checksum(text: str, origins: tuple[str, ...]) -> str:
 def _origins(source: str, kind: str, folder: Path) -> tuple[str, ...]:
     """Check a source, and give the path, URL or accession of each of its files."""
     _demand(source, "source is empty (expected a path, a URL or an accession such as pdb:1A8O)")
-    parts = [part.strip() for part in source.split(",")] if kind == "reads" else [source]
+    several = kind in ("reads", "trajectory")
+    parts = [part.strip() for part in source.split(",")] if several else [source]
+    if kind == "trajectory":
+        _demand_brought(source, parts)
     _demand(
         len(parts) <= 2 and len({os.path.normpath(part) for part in parts}) == len(parts) and all(parts),
         f"source '{source}' is not one file of reads or two mates (expected e.g. x_1.fastq.gz,x_2.fastq.gz)",
@@ -296,6 +313,23 @@ def _origins(source: str, kind: str, folder: Path) -> tuple[str, ...]:
         f"source '{source}' has an accession in a pair (expected it alone: it stands for both mates)",
     )
     return origins
+
+
+def _demand_brought(source: str, parts: Sequence[str]) -> None:
+    """See that a topology and a trajectory are named, in this order."""
+    endings = [ending_of(part) for part in parts]
+    _demand(
+        len(parts) == 2 and all(end in known for end, known in zip(endings, BROUGHT_ENDINGS, strict=True)),
+        f"source '{source}' is not a topology and a trajectory "
+        f"(expected {' or '.join(BROUGHT_ENDINGS[0])}, a comma, then {' or '.join(BROUGHT_ENDINGS[1])}, e.g. "
+        "md.tpr,md.xtc)",
+    )
+
+
+def ending_of(origin: str) -> str:
+    """Return how the name of a file ends, in lower case and without the point; a URL's path has the name."""
+    path = re.split("[?#]", origin)[0] if is_remote(origin) else origin
+    return PurePosixPath(path).suffix.removeprefix(".").lower()
 
 
 def _origin(source: str, kind: str, folder: Path) -> str:

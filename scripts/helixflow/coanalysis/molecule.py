@@ -26,8 +26,8 @@ _PROTONATION = {
 }
 #: One-letter codes of the residue names of force fields.
 CODES = LETTERS | {name: code for code, names in _PROTONATION.items() for name in names.split()}
-#: Atomic weights of the elements of proteins, in u.
-MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06}
+#: Atomic weights of the elements of proteins and of modified residues, in u.
+MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06, "P": 30.974, "SE": 78.971}
 
 
 @dataclass(frozen=True)

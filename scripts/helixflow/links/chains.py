@@ -1,31 +1,34 @@
-"""Link every chain of a structure to its partner, and tell what was considered.
+"""Link every chain of a structure to its partners, and tell what was considered.
 
-A chain's partner is the best of the proteins of genomes, metagenomes and protein files that have an
-embedding of their own. Where none passes the thresholds, the chain is its own partner, since its own
-sequence is always embedded.
+A chain's partners are proteins of genomes, metagenomes and protein files that have an embedding of their
+own: the one whose digest is the chain's, else what its words or its embedding propose and a local
+alignment verifies. Where none passes the thresholds, the chain is its own partner, since its own sequence
+is always embedded.
+
+Coverage is the share of all residues of the chain that are aligned, those that were built into gaps of the
+structure too: they have the letters of the experiment's sequence.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from helixflow.files import write_json, write_text
 from helixflow.links.near import find_near, read_with_embedding
-from helixflow.links.partners import Match, align, first_passing, propose, rank
-from helixflow.links.status import STATUSES, status
+from helixflow.links.partners import WORD, Match, align, passes, propose, rank, shared_words
+from helixflow.links.summary import describe, describe_partner, find_places
+from helixflow.links.table import HEADER, link_rows
 from helixflow.proteins.names import protein_id
 from helixflow.structures.residues import Residue, read_residues, sequence_of, split_chains
 
 log = logging.getLogger(__name__)
 
-HEADER = "index\tchain\tnumber\tinsertion\tcode\tprotein\trow\tpartner_code\tstatus\tidentity\tcoverage"
-#: Most places of a partner that the summary names; their number is always told.
-MOST_NAMED = 20
+StrPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -33,25 +36,49 @@ class LinkSettings:
     """What decides the partners.
 
     `structures` names the samples whose proteins are chains of structures and thus no partners;
-    `partner` is ``best`` or ``self``; the thresholds are shares between 0 and 1.
+    `partner` is ``best``, ``all`` or ``self``; of all partners, `max_partners` are kept; the thresholds
+    are shares between 0 and 1.
     """
 
     structures: list[str]
     partner: str
     min_identity: float
     min_coverage: float
+    max_partners: int = 10
+
+    @property
+    def wanted(self) -> int:
+        """How many partners a chain has at most."""
+        return self.max_partners if self.partner == "all" else 1
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """The proteins worth an alignment for each distinct sequence of a chain; `near` are the neighbours."""
+
+    proteins: dict[str, list[tuple[str, str]]]
+    near: dict[str, set[str]]
+
+    def found_by(self, sequence: str, match: Match) -> list[str]:
+        """Tell what proposed a protein."""
+        ways = {
+            "digest": match.sequence == sequence,
+            "k-mers": shared_words(sequence, match.sequence) > 0,
+            "embedding": match.protein in self.near.get(sequence, ()),
+        }
+        return [way for way, found in ways.items() if found]
 
 
 def link_chains(
-    residues_file: str | os.PathLike[str],
-    proteins_file: str | os.PathLike[str],
-    occurrences_file: str | os.PathLike[str],
-    index_file: str | os.PathLike[str],
-    table_file: str | os.PathLike[str],
-    summary_file: str | os.PathLike[str],
+    residues_file: StrPath,
+    proteins_file: StrPath,
+    occurrences_file: StrPath,
+    index_file: StrPath,
+    table_file: StrPath,
+    summary_file: StrPath,
     settings: LinkSettings,
 ) -> None:
-    """Find the partner of every chain of a structure.
+    """Find the partners of every chain of a structure.
 
     Parameters
     ----------
@@ -64,54 +91,95 @@ def link_chains(
     index_file : path
         Parquet of the embeddings of all proteins, in the order of `proteins_file`.
     table_file, summary_file : path
-        The links as TSV, one row per residue, and what was considered for each chain as JSON.
+        The links as TSV, see `link_rows`, and what was considered for each chain as JSON.
     settings : LinkSettings
     """
     chains = split_chains(read_residues(residues_file))
-    proposals: dict[str, list[tuple[str, str]]] = {}
-    if settings.partner == "best":
+    proposals = Proposals({}, {})
+    if settings.partner != "self":
         excluded = seen_in_structures_only(occurrences_file, settings.structures)
         sequences = {sequence_of(residues) for residues in chains.values()}
-        near = find_near(sequences, index_file, excluded)
-        embedded = read_with_embedding(proteins_file, index_file)
-        proteins = (protein for protein in embedded if protein[0] not in excluded)
-        proposals = propose(sequences, proteins, near)
-
-    lines, summary = [HEADER], []
+        proposals = find_proposals(sequences, proteins_file, index_file, excluded, settings.partner == "all")
+    # Reading through all places takes a while, and chains share partners.
+    places_of = cache(partial(find_places, occurrences_file, structures=settings.structures))
+    lines: list[tuple[str, ...]] = [HEADER]
+    summary = []
     for chain, residues in chains.items():
-        sequence = sequence_of(residues)
-        match, considered = find_partner(sequence, proposals.get(sequence, []), settings)
+        partners, considered = find_partners(residues, proposals, settings)
+        told = []
+        for number, match in enumerate(partners, 1):
+            lines += link_rows(residues, match, number)
+            told.append({"rank": number, **describe_partner(residues, match), **places_of(match.protein)})
         log.info(
-            "chain %s: %s partner %s, %d of %d residues aligned, %d identical",
-            chain, considered["partner"], match.protein, match.aligned, len(residues), match.identical,
+            "chain %s: %s partner %s, %d of %d residues aligned, %d identical; %d proteins aligned, %d pass",
+            chain, considered["partner"], partners[0].protein, partners[0].aligned, len(residues),
+            partners[0].identical, considered["proteins_aligned"], considered["passing"],
         )  # fmt: skip
-        lines += link_rows(residues, match)
-        summary.append(
-            {"chain": chain, "residues": len(residues)}
-            | considered
-            | describe(match)
-            | count_statuses(residues, match)
-            | find_places(occurrences_file, match.protein)
-        )
-    write_text(table_file, "\n".join(lines) + "\n")
+        summary.append({"chain": chain, "residues": len(residues), "partners": told} | considered)
+    write_text(table_file, "".join("\t".join(row) + "\n" for row in lines))
     write_json(summary_file, {"chains": summary})
 
 
-def find_partner(
-    sequence: str, proposed: Iterable[tuple[str, str]], settings: LinkSettings
-) -> tuple[Match, dict[str, Any]]:
-    """Return the best of some proteins that passes the thresholds, else the chain, and what was found."""
-    matches = rank(align(sequence, *protein) for protein in proposed)
-    passing = first_passing(matches, settings.min_identity, settings.min_coverage)
+def find_proposals(
+    sequences: Set[str], proteins_file: StrPath, index_file: StrPath, excluded: Set[str], every: bool
+) -> Proposals:
+    """Find the proteins worth an alignment to chains.
+
+    Parameters
+    ----------
+    sequences : set of str
+        Distinct sequences of chains.
+    proteins_file, index_file : path
+        As of `link_chains`.
+    excluded : set of str
+        Ids of proteins that are no candidates.
+    every : bool
+        Whether others are looked for although a protein with the chain's digest is there.
+    """
+    exact = {sequence for sequence in sequences if protein_id(sequence) not in excluded}
+    searched = {sequence for sequence in sequences - (set() if every else exact) if len(sequence) >= WORD}
+    near, found = {}, {}
+    if searched:
+        near = find_near(searched, index_file, excluded)
+        embedded = read_with_embedding(proteins_file, index_file)
+        found = propose(searched, (protein for protein in embedded if protein[0] not in excluded), near)
+    for sequence in exact:
+        known = found.setdefault(sequence, [])
+        if (protein_id(sequence), sequence) not in known:
+            known.append((protein_id(sequence), sequence))
+    return Proposals(found, near)
+
+
+def find_partners(
+    residues: Sequence[Residue], proposals: Proposals, settings: LinkSettings
+) -> tuple[list[Match], dict[str, Any]]:
+    """Return the best of the proteins that pass the thresholds, else the chain itself, and what was found."""
+    sequence, numbers = sequence_of(residues), [residue.number for residue in residues]
+    proteins: Iterable[tuple[str, str]] = proposals.proteins.get(sequence, [])
+    matches = rank(align(sequence, *protein, numbers) for protein in proteins)
+    passing = [match for match in matches if passes(match, settings.min_identity, settings.min_coverage)]
     considered = {
+        "partner": settings.partner if passing else "self",
         "proteins_aligned": len(matches),
-        "best_found": describe(matches[0]) if matches else None,
-        "partner": "best" if passing else "self",
+        "passing": len(passing),
+        "considered": list(_tell_considered(sequence, matches, proposals, settings)),
     }
-    return passing or align(sequence, protein_id(sequence), sequence), considered
+    own = align(sequence, protein_id(sequence), sequence)
+    return passing[: settings.wanted] or [own], considered
 
 
-def seen_in_structures_only(path: str | os.PathLike[str], structures: list[str]) -> set[str]:
+def _tell_considered(
+    sequence: str, matches: Iterable[Match], proposals: Proposals, settings: LinkSettings
+) -> Iterator[dict[str, Any]]:
+    for match in matches:
+        yield describe(match) | {
+            "found_by": proposals.found_by(sequence, match),
+            "shared_words": shared_words(sequence, match.sequence),
+            "passes": passes(match, settings.min_identity, settings.min_coverage),
+        }
+
+
+def seen_in_structures_only(path: StrPath, structures: list[str]) -> set[str]:
     """Return the proteins that are chains of structures and were seen nowhere else."""
     import pyarrow.dataset as ds
 
@@ -122,52 +190,3 @@ def seen_in_structures_only(path: str | os.PathLike[str], structures: list[str])
 
     chains = proteins(in_structure)
     return chains - proteins(ds.field("protein").isin(sorted(chains)) & ~in_structure)
-
-
-def link_rows(residues: list[Residue], match: Match) -> list[str]:
-    """Write the lines of one chain, as `HEADER` names the columns."""
-    lines = []
-    for residue, row in zip(residues, match.rows, strict=True):
-        partner_code = match.sequence[row - 1] if row else ""
-        partner = (match.protein, str(row), partner_code) if row else ("", "", "")
-        place = (str(residue.index), residue.chain, str(residue.number), residue.insertion, residue.code)
-        shares = (f"{match.identity:.6f}", f"{match.coverage:.6f}")
-        lines.append("\t".join((*place, *partner, status(residue.code, partner_code), *shares)))
-    return lines
-
-
-def describe(match: Match) -> dict[str, Any]:
-    """Put a match into words for the summary."""
-    return {
-        "protein": match.protein,
-        "length": len(match.sequence),
-        "aligned": match.aligned,
-        "identical": match.identical,
-        "identity": round(match.identity, 6),
-        "coverage": round(match.coverage, 6),
-        "first_row": min(filter(None, match.rows)),
-        "last_row": max(match.rows),
-    }
-
-
-def count_statuses(residues: list[Residue], match: Match) -> dict[str, Any]:
-    """Count the residues of a chain by status and name the substitutions, such as L283M (the chain has M)."""
-    pairs = [
-        (match.sequence[row - 1] if row else "", row, residue.code)
-        for residue, row in zip(residues, match.rows, strict=True)
-    ]
-    counts = Counter(status(code, partner_code) for partner_code, _, code in pairs)
-    return {
-        "statuses": {name: counts[name] for name in STATUSES},
-        "substitutions": [f"{old}{row}{new}" for old, row, new in pairs if status(new, old) == "substituted"],
-    }
-
-
-def find_places(path: str | os.PathLike[str], protein: str) -> dict[str, Any]:
-    """Tell where a protein was seen: the number of places and the first of them."""
-    import pyarrow.dataset as ds
-
-    columns = ["sample", "unit", "contig", "start", "end", "strand", "label"]
-    table = ds.dataset(path).to_table(columns=columns, filter=ds.field("protein") == protein)
-    places = table.sort_by([(column, "ascending") for column in columns]).slice(0, MOST_NAMED)
-    return {"places": table.num_rows, "first_places": places.to_pylist()}

@@ -1,16 +1,18 @@
-"""Find the protein a chain is: proposed by shared 4-mers or as a neighbour, verified by a local alignment."""
+"""Proteins a chain may be: proposed by shared 4-mers or as neighbours, verified by local alignment."""
 
 from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-#: Letters in the words that propose a protein.
+from helixflow.links.gaps import extend_ends, settle_gaps
+
+#: Letters in the words that propose a protein; a shorter chain is found in any proteome by chance.
 WORD = 4
 #: Most proteins aligned to a chain, those that share most words with it.
 MOST_ALIGNED = 100
@@ -90,8 +92,12 @@ def propose(
     }
 
 
-def align(chain: str, protein: str, sequence: str) -> Match:
+def align(chain: str, protein: str, sequence: str, numbers: Sequence[int] | None = None) -> Match:
     """Lay a chain on a protein: where it is contained, else by local alignment (BLOSUM62, gaps -11 -1).
+
+    Where it is contained more than once, the first place is taken. A single residue that local alignment
+    leaves over at an end is laid on the one that faces it, see `extend_ends`; gaps are put where the
+    numbers of the residues jump, see `settle_gaps`.
 
     Parameters
     ----------
@@ -99,6 +105,8 @@ def align(chain: str, protein: str, sequence: str) -> Match:
         One-letter sequences of the chain and of the protein.
     protein : str
         Id of the protein.
+    numbers : sequence of int, optional
+        Residue numbers of the chain.
     """
     start = sequence.find(chain)
     if start >= 0:
@@ -108,8 +116,21 @@ def align(chain: str, protein: str, sequence: str) -> Match:
     if alignments.score > 0:
         for (first, last), (row, _) in zip(*alignments[0].aligned, strict=True):
             rows[first:last] = range(row + 1, row + 1 + last - first)
+    rows = extend_ends(rows, len(sequence))
+    if numbers is not None:
+        rows = settle_gaps(rows, chain, sequence, numbers)
     identical = sum(row > 0 and sequence[row - 1] == letter for letter, row in zip(chain, rows, strict=True))
     return Match(protein, sequence, tuple(rows), identical)
+
+
+def shared_words(chain: str, sequence: str) -> int:
+    """Count the distinct 4-mers that a chain and a protein share."""
+    return len(_words(chain) & _words(sequence))
+
+
+def passes(match: Match, min_identity: float, min_coverage: float) -> bool:
+    """Tell whether a match reaches both thresholds."""
+    return match.identity >= min_identity and match.coverage >= min_coverage
 
 
 def rank(matches: Iterable[Match]) -> list[Match]:
@@ -120,12 +141,9 @@ def rank(matches: Iterable[Match]) -> list[Match]:
     )
 
 
-def first_passing(matches: Iterable[Match], min_identity: float, min_coverage: float) -> Match | None:
-    """Return the first match that passes both thresholds."""
-    for match in matches:
-        if match.identity >= min_identity and match.coverage >= min_coverage:
-            return match
-    return None
+def partner_rows(match: Match) -> tuple[int, int]:
+    """Return the first and the last residue of the protein that is aligned, from 1."""
+    return min(filter(None, match.rows)), max(match.rows)
 
 
 def _words(sequence: str) -> set[str]:

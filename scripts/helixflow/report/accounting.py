@@ -14,6 +14,7 @@ import h5py
 from helixflow.accessions import DNA_KINDS
 from helixflow.errors import MismatchError
 from helixflow.files import read_json, read_tsv, write_text
+from helixflow.links.status import MISSING
 
 StrPath = str | os.PathLike[str]
 
@@ -51,6 +52,12 @@ class StageFiles:
     #: Empty where near-duplicates are not grouped.
     clusters: str | Sequence[str] = ()
     embedding_jobs: Sequence[str] = ()
+    #: Of trajectories that are brought along: checks, residues, links, what was chosen, co-analysis.
+    brought_quality: Sequence[str] = ()
+    brought_residues: Sequence[str] = ()
+    brought_links: Sequence[str] = ()
+    brought_link_summaries: Sequence[str] = ()
+    brought_coanalysis: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -117,8 +124,10 @@ def count_records(files: StageFiles) -> Iterator[Entry]:
     distinct = read_json(files.distinct)["distinct"]
     yield Entry("embeddings", "distinct proteins", distinct, count_rows(files.index))
     yield from _count_structures(files)
-    yield from _count_links(files)
+    yield from _count_links(files.links, files.residues)
+    yield from _count_links(files.brought_links, files.brought_residues)
     yield from _count_frames(files)
+    yield from _count_brought(files)
 
 
 def _count_sequences(files: StageFiles) -> Iterator[Entry]:
@@ -132,7 +141,7 @@ def _count_sequences(files: StageFiles) -> Iterator[Entry]:
         elif source["kind"] == "collection":
             yield from _count_members(source, records, aside, tables[name])
         else:
-            what = "reads" if source["kind"] == "reads" else "atoms of model 1"
+            what = {"reads": "reads", "trajectory": "files"}.get(source["kind"], "atoms of model 1")
             yield Entry("sequences", f"{name} {what}", records, source["records"], aside)
 
 
@@ -206,12 +215,23 @@ def _count_frames(files: StageFiles) -> Iterator[Entry]:
         yield Entry("coanalysis", f"{Path(path).stem} frames", written[Path(path).stem], frames)
 
 
-def _count_links(files: StageFiles) -> Iterator[Entry]:
-    for path, residues in zip(files.links, files.residues, strict=True):
-        statuses = [row["status"] for row in read_tsv(path)]
-        unmatched = statuses.count("unmatched")
-        aside = {"no residue of the partner": unmatched} if unmatched else {}
-        matched = len(statuses) - unmatched
+def _count_brought(files: StageFiles) -> Iterator[Entry]:
+    """Count the frames of each trajectory that is brought along, and those of its co-analysis."""
+    for path, coanalysis in zip(files.brought_quality, files.brought_coanalysis, strict=True):
+        quality, (name, _) = read_json(path), replica_of(path)
+        frames, empty = quality["frames"], quality["frames_without_positions"]
+        aside = {"no positions": empty} if empty else {}
+        yield Entry("trajectories", f"{name} frames", quality["frames_in_file"], frames, aside)
+        with h5py.File(coanalysis) as h5:
+            yield Entry("coanalysis", f"{name} frames", frames, len(h5["frame/time_ps"]))
+
+
+def _count_links(links: Sequence[str], tables: Sequence[str]) -> Iterator[Entry]:
+    """Count the residues of each structure that face one of their chain's first partner."""
+    for path, residues in zip(links, tables, strict=True):
+        rows = [row for row in read_tsv(path) if row["rank"] == "1" and row["status"] != MISSING]
+        matched = sum(row["row"] != "" for row in rows)
+        aside = {"no residue of the partner": len(rows) - matched} if matched < len(rows) else {}
         yield Entry("links", f"{Path(path).stem} residues", count_lines(residues) - 1, matched, aside)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from helixflow.files import read_tsv
 from helixflow.report.blocks import Json, Section, percent, plural, table
@@ -25,26 +25,31 @@ def links_part(name: str, chains: Sequence[Json], links: str | os.PathLike[str])
         (
             chain["chain"] or "(blank)",
             chain["residues"],
-            chain["protein"],
-            _origin(chain),
-            f"{chain['first_row']} to {chain['last_row']} of {chain['length']}",
-            percent(chain["identity"], 1),
-            percent(chain["coverage"], 1),
-            chain["statuses"],
+            partner["protein"],
+            _origin(chain, partner),
+            f"{partner['first_row']} to {partner['last_row']} of {partner['length']}",
+            percent(partner["identity"], 1),
+            percent(partner["coverage"], 1),
+            _counts(partner["statuses"]),
+            partner["missing"]["within"],
         )
         for chain in chains
+        for partner in chain["partners"]
     ]
     section = Section(f"structure-{name}-links", "Links to proteins")
     section.blocks.append(
         table(
             "Partners of the chains",
             "chain | residues # | partner: | where it was seen | rows of the partner | identity # | "
-            "coverage # | residues of the chain",
+            "coverage # | residues of the chain | missing in it #",
             rows,
             "Identity is the share of identical residues among those aligned, coverage the share of the "
-            "chain that is aligned. Rows of a protein count from 1.",
+            "chain that is aligned. Rows of a protein count from 1. A tag is beyond the aligned ends; built "
+            "residues are not in the structure's file; missing are those of the partner between the aligned "
+            "ends that the chain lacks.",
         )
     )
+    section.blocks += _more_partners(chains)
     substituted = [
         (
             row["chain"] or "(blank)",
@@ -52,7 +57,7 @@ def links_part(name: str, chains: Sequence[Json], links: str | os.PathLike[str])
             f"{row['partner_code']}{row['row']}",
         )
         for row in read_tsv(links)
-        if row["status"] == "substituted"
+        if row["status"] == "substituted" and row["rank"] == "1"
     ]
     if substituted:
         headings = "chain | residue of the structure: | row of the partner:"
@@ -61,16 +66,31 @@ def links_part(name: str, chains: Sequence[Json], links: str | os.PathLike[str])
     return section
 
 
-def _origin(chain: Json) -> str:
+def _counts(statuses: Mapping[str, int]) -> dict[str, int]:
+    """Leave out what no residue is."""
+    return {status: count for status, count in statuses.items() if count}
+
+
+def _more_partners(chains: Sequence[Json]) -> list[str]:
+    """Say which chains have more partners than are shown."""
+    return [
+        f"Chain {chain['chain'] or '(blank)'}: {plural(chain['passing'], 'protein')} passed the thresholds, "
+        f"{len(chain['partners'])} of which were kept, as links/partner and links/max_partners say."
+        for chain in chains
+        if chain["passing"] > len(chain["partners"])
+    ]
+
+
+def _origin(chain: Json, partner: Json) -> str:
     """Say where a partner was seen first, and at how many places more; or which one was not alike enough."""
     if chain["partner"] == "self":
-        nearest = chain["best_found"]
+        nearest = next(iter(chain["considered"]), None)
         if not nearest:
             return "the chain itself"
         identity, coverage = percent(nearest["identity"], 1), percent(nearest["coverage"], 1)
         return f"the chain itself; nearest was {nearest['protein']}, {identity} identity, {coverage} coverage"
-    place = chain["first_places"][0]
+    place = partner["first_places"][0]
     strand = {1: ", strand +", -1: ", strand −"}.get(place["strand"], "")
-    more = f"; and {plural(chain['places'] - 1, 'more place')}" if chain["places"] > 1 else ""
+    more = f"; and {plural(partner['places'] - 1, 'more place')}" if partner["places"] > 1 else ""
     span = f"{place['start']} to {place['end']} of {place['contig']}{strand}"
     return f"{place['unit']}: {place['label']}, {span}{more}"

@@ -16,6 +16,7 @@ _NOUNS = {
     "proteins": "protein file",
     "collection": "collection",
     "structure": "structure",
+    "trajectory": "brought-along run",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from helixflow.files import read_json, read_tsv, write_text
 from helixflow.report.accounting import StageFiles
 from helixflow.report.blocks import Figure, Section, Table
+from helixflow.report.brought import brought_notices, brought_sections
 from helixflow.report.buckets import buckets_section, read_spectrum
 from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
 from helixflow.report.embeddings import embeddings_section, find_long
@@ -69,9 +70,11 @@ def write_report(
             proteins_section(genes, distinct, count_lengths(files.index), seen),
             embeddings_section(model, files.index, long, max_length_trained, seen, files.embedding_jobs),
             structures_section(structures),
+            *brought_sections(files),
             provenance_section(run),
         ]
     notices = find_notices(run, model, spectra, genes, long, max_length_trained, structures, accounting)
+    notices += brought_notices(files)
     summary = summarise(run, distinct["distinct"], len(structures))
     write_text(page, render(title, summary, notices, sections))
 

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from helixflow.accessions import is_remote
 from helixflow.errors import SourceError
 from helixflow.files import remove_leftovers
+from helixflow.samples import ending_of
 from helixflow.sequences.fetch import Fetched, Fetcher, Source
 from helixflow.sequences.formats.normalise import Reading, Tally, write_sequences
 from helixflow.sequences.formats.reads import write_reads
+from helixflow.sequences.formats.simulation import check_form, place_file
 from helixflow.sequences.formats.structure import mean_plddt, write_structure
 from helixflow.sequences.record import StrPath, write_record
 
@@ -87,6 +90,23 @@ def fetch_structure(fetcher: Fetcher, source: Source, structure: StrPath, proven
         predicted = source.text.startswith("alphafold:")
         more = {"mean_plddt": mean_plddt(Path(structure), tally.format)} if predicted else {}
         write_record(provenance, source, files, left_out, tally, [structure], more=more)
+
+
+def fetch_trajectory(
+    fetcher: Fetcher, source: Source, topology: StrPath, trajectory: StrPath, provenance: StrPath
+) -> None:
+    """Have a topology and a trajectory in the results, as they are; what is in them is looked at later.
+
+    Files of this machine are linked and not copied. Parameters and errors are those of `fetch_sequence`.
+    """
+    with fetcher.fetch(source) as (files, left_out):
+        forms = [ending_of(origin) for origin in source.origins]
+        _sweep(topology, trajectory, provenance)
+        for file, form, final in zip(files, forms, (topology, trajectory), strict=True):
+            check_form(file.path, form, file.origin)
+            place_file(file.path, final, is_remote(file.origin))
+        tally = Tally(format="+".join(forms), records=len(files))
+        write_record(provenance, source, files, left_out, tally, [topology, trajectory])
 
 
 def _sweep(*outputs: StrPath) -> None:

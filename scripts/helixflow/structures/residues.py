@@ -11,7 +11,11 @@ from helixflow.files import read_tsv, write_text
 
 @dataclass(frozen=True)
 class Residue:
-    """One residue; `index` counts from 0 over all chains, `number` and `insertion` are the file's."""
+    """One residue; `index` counts from 0 over all chains, `number` and `insertion` are the file's.
+
+    `deposited` is its name in the source where that is another one, `origin` how much of it was seen
+    there (observed, completed, built, idealised), `plddt` the confidence of a predicted one.
+    """
 
     index: int
     chain: str
@@ -19,6 +23,9 @@ class Residue:
     insertion: str
     name: str
     code: str
+    deposited: str = ""
+    origin: str = "observed"
+    plddt: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} {self.chain} {self.number}{self.insertion}"
@@ -34,7 +41,15 @@ def read_residues(path: str | os.PathLike[str]) -> list[Residue]:
     """Read what `write_residues` wrote."""
     return [
         Residue(
-            int(row["index"]), row["chain"], int(row["number"]), row["insertion"], row["name"], row["code"]
+            int(row["index"]),
+            row["chain"],
+            int(row["number"]),
+            row["insertion"],
+            row["name"],
+            row["code"],
+            row["deposited"],
+            row["origin"],
+            row["plddt"],
         )
         for row in read_tsv(path)
     ]
