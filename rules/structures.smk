@@ -1,9 +1,9 @@
 """Clean every structure, and put it into a box of water for GROMACS.
 
 Reads   results/sequences/{structure}.structure       PDB or mmCIF
-        results/sequences/{structure}.json            which of the two
+        results/sequences/{structure}.json            which of the two, and its source
 Writes  results/structures/{structure}/clean.pdb      protein alone, one model, one location per atom
-        results/structures/{structure}/cleaning.json  what was set aside or changed, and why
+        results/structures/{structure}/cleaning.json  what was set aside, changed or built, and why
         results/structures/{structure}/residues.tsv   the residues in the order of the topology
         results/structures/{structure}/topol.top      self-contained but for the force field
         results/structures/{structure}/solvated.gro   protein, water and ions
@@ -34,7 +34,15 @@ rule clean_structure:
     params:
         chains=of_sample("chains"),
         model=lookup("structures/model", within=config),
+        assembly=lookup("structures/assembly", within=config),
+        altloc=lookup("structures/altloc", within=config),
         ligands=lookup("structures/ligands", within=config),
+        metals=lookup("structures/metals", within=config),
+        nucleic_acids=lookup("structures/nucleic_acids", within=config),
+        glycans=lookup("structures/glycans", within=config),
+        modified=lookup("structures/modified", within=config),
+        repair=lookup("structures/repair", within=config),
+        max_gap=lookup("structures/max_gap", within=config),
     script:
         "../scripts/clean_structure.py"
 

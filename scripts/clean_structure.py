@@ -7,6 +7,8 @@ log_to(snakemake.log[0])
 from helixflow.files import read_json
 from helixflow.structures.clean import CleanSettings, clean_structure
 
-structure_format = read_json(snakemake.input.provenance)["format"]
+record = read_json(snakemake.input.provenance)
 settings = CleanSettings(**snakemake.params)
-clean_structure(snakemake.input.structure, structure_format, settings, **snakemake.output)
+clean_structure(
+    snakemake.input.structure, record["format"], settings, **snakemake.output, origin=record["source"]
+)

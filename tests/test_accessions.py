@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from helixflow.accessions import (
     ADDRESSES,
     DATABASES,
+    PEPTIDE,
     Files,
     RemoteFile,
     find_database,
@@ -192,7 +193,11 @@ def test_any_answer_gives_files_or_a_named_error(source, answer):
         assert all(file.url.startswith("https://") for file in files.taken)
 
 
-@pytest.mark.parametrize("database", DATABASES, ids=lambda database: database.example)
+@pytest.mark.parametrize(
+    "database",
+    [database for database in DATABASES if database.scheme != PEPTIDE],
+    ids=lambda database: database.example,
+)
 def test_every_accession_is_asked_for_at_the_configured_address(database):
     """A mirror stands in for every database; the first question, or the file, is not elsewhere."""
     mirror = {name: f"http://127.0.0.1:1/{name}/" for name in ADDRESSES}
@@ -208,6 +213,13 @@ def test_every_accession_is_asked_for_at_the_configured_address(database):
         assert str(error) == f"{database.example}: no answer"
     assert len(asked) == 1
     assert asked[0].startswith("http://127.0.0.1:1/") and "//" not in asked[0][7:]
+
+
+def test_nothing_is_asked_for_a_peptide():
+    def read(url: str) -> str:
+        raise AssertionError(url)
+
+    assert resolve("peptide:GYDPETGTWG", "structure", URLS, read).taken == ()
 
 
 @pytest.mark.parametrize(

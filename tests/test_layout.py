@@ -24,7 +24,17 @@ STAGES = [
     "report",
 ]
 #: What is slow to import or may be absent.
-HEAVY = ["torch", "transformers", "gromacs", "MDAnalysis", "mpi4py", "matplotlib", "pyarrow", "pandas"]
+HEAVY = [
+    "torch",
+    "transformers",
+    "gromacs",
+    "MDAnalysis",
+    "mpi4py",
+    "matplotlib",
+    "pyarrow",
+    "pandas",
+    "openmm",
+]
 PACKAGE = ROOT / "scripts" / "helixflow"
 SHIMS = sorted((ROOT / "scripts").glob("*.py"))
 RULE_FILES = [ROOT / "rules" / f"{stage}.smk" for stage in STAGES]
@@ -34,6 +44,7 @@ CONDA_NAMES = {
     "Bio": "biopython",
     "backports": "backports.zstd",
     "MDAnalysis": "mdanalysis",
+    "PeptideBuilder": "peptidebuilder",
     "gromacs": "gromacswrapper",
     "torch": "pytorch",
     "yaml": "pyyaml",

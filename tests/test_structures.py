@@ -9,12 +9,12 @@ import pytest
 from Bio import SeqIO
 from Bio.PDB import MMCIFIO, PDBParser
 
+from cleaning import atom, atoms_only, clean, number_of, refusal
 from helixflow.errors import ConfigError, StructureError
 from helixflow.files import read_json
 from helixflow.gmx import find_gmx
-from helixflow.structures.clean import CleanSettings, clean_structure
 from helixflow.structures.prepare import SetupSettings, check_protein, prepare_system
-from helixflow.structures.residues import read_residues
+from helixflow.structures.residues import chain_letters, read_residues
 from helixflow.structures.topology import read_protein
 
 needs_gmx = pytest.mark.skipif(not shutil.which("gmx"), reason="gmx is not on PATH (make setup)")
@@ -29,51 +29,6 @@ CLEAN = [
     "1AKI.pdb",
     "1CRN_H_nochain.pdb",
 ]
-
-
-def clean(source: Path, folder: Path, chains=(), model=1, ligands="refuse"):
-    """Clean a structure; give its report and residues."""
-    kind = "mmcif" if source.suffix == ".cif" else "pdb"
-    clean_structure(
-        source,
-        kind,
-        CleanSettings(chains, model, ligands),
-        folder / "clean.pdb",
-        folder / "cleaning.json",
-        folder / "residues.tsv",
-    )
-    report = read_json(folder / "cleaning.json")
-    for what in ("atoms", "residues"):
-        aside = report[f"{what}_set_aside"]
-        assert report[f"{what}_in"] == report[f"{what}_out"] + sum(aside.values())
-        assert all(aside.values())
-    return report, read_residues(folder / "residues.tsv")
-
-
-def refusal(source: Path, folder: Path, **settings) -> str:
-    """Clean a structure that must be refused; give the one line."""
-    with pytest.raises(StructureError) as caught:
-        clean(source, folder, **settings)
-    line = str(caught.value)
-    assert "\n" not in line
-    assert line.startswith(str(source))
-    assert not list(folder.glob("clean*"))
-    return line
-
-
-def atom(
-    serial, name, residue, chain, number, xyz, *, altloc=" ", insertion=" ", occupancy=1.0, record="ATOM  "
-):
-    """Write one atom record of a PDB file."""
-    return (
-        f"{record}{serial:5d}  {name:<3}{altloc}{residue:>3} {chain}{number:4d}{insertion}   "
-        + "".join(f"{value:8.3f}" for value in xyz)
-        + f"{occupancy:6.2f}{10:6.2f}          {name[0]:>2}\n"
-    )
-
-
-def number_of(line: str) -> int:
-    return int(line[22:26])
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +47,6 @@ def made(tmp_path):
         return path
 
     return write
-
-
-def atoms_only(lines):
-    return [line for line in lines if line.startswith(("ATOM", "HETATM"))]
 
 
 @pytest.mark.parametrize("name", CLEAN)
@@ -158,18 +109,16 @@ def test_methylated_lysine_loses_its_methyl_groups_alone(lines, made, tmp_path):
 
 
 def test_deposited_structures_that_no_force_field_describes_are_refused_by_name(data, tmp_path):
-    assert "CAS A 65 is a modified residue" in refusal(data / "structures" / "1BHL.pdb", tmp_path)
+    line = refusal(data / "structures" / "1BHL.pdb", tmp_path, modified="refuse")
+    assert "CAS A 65 is a modified CYS; set structures/modified to natural" in line
     assert "FK5 A 1001: no amino acid" in refusal(data / "structures" / "3O5R.pdb", tmp_path)
     # Without the ligand, its altlocs are resolved and the next fault shows: GLU 140 ends at CB.
     line = refusal(data / "structures" / "3O5R.pdb", tmp_path, ligands="drop")
     assert "GLU A 140 has no atom CG, CD, OE1, OE2" in line
 
 
-def test_gap_of_a_real_structure_is_named_with_the_residues_of_seqres(data, made, tmp_path):
-    text = (data / "structures" / "1BHL.pdb").read_text()
-    arsenic = re.compile(r"^HETATM.{6} ?(AS|CE1|CE2) .*CAS.*\n", re.MULTILINE)
-    source = made(arsenic.sub("", text).replace("CAS", "CYS"))
-    line = refusal(source, tmp_path)
+def test_gap_of_a_real_structure_is_named_with_the_residues_of_seqres(data, tmp_path):
+    line = refusal(data / "structures" / "1BHL.pdb", tmp_path)
     assert (
         "chain A: residues 138-153 EFGIPYNPQSQGVIES of SEQRES are missing between GLN A 137 and MET A 154"
         in line
@@ -254,10 +203,14 @@ def test_chain_with_a_long_name_gets_a_free_letter(data, tmp_path):
     writer.set_structure(structure)
     writer.save(str(tmp_path / "two.cif"))
     report, residues = clean(tmp_path / "two.cif", tmp_path)
-    assert "".join(residue.chain for residue in residues) == "A" * 10 + "B" * 10
+    # The table keeps the name; a PDB file has one column for it.
+    assert [residue.chain for residue in residues] == ["A"] * 10 + ["AAA"] * 10
+    cleaned = PDBParser(QUIET=True).get_structure("x", tmp_path / "clean.pdb")
+    assert [chain.id for chain in cleaned.get_chains()] == ["A", "B"]
     assert report["actions"][-1] == {"action": "renamed chain", "chain": "AAA", "to": "B"}
     _, residues = clean(tmp_path / "two.cif", tmp_path, chains=("AAA",))
-    assert "".join(residue.chain for residue in residues) == "A" * 10
+    assert {residue.chain for residue in residues} == {"AAA"}
+    assert chain_letters(residues) == {"AAA": "A"}
 
 
 def test_carriage_returns_and_hydrogens_change_nothing(lines, made, tmp_path):
@@ -354,16 +307,30 @@ def test_names_of_other_programs_for_the_same_atoms_are_understood(lines, made, 
 
 
 @pytest.mark.parametrize(
-    ("name", "residue"), [("C1", "LIG"), ("ZN", "ZN"), ("C1", "NAG"), ("CA", "GLY")], ids=lambda value: value
+    ("name", "residue", "kind", "reason"),
+    [
+        ("C1", "LIG", "ligands", "ligand or other molecule"),
+        ("CA", "GLY", "ligands", "ligand or other molecule"),
+        ("ZN", "ZN", "metals", "metal or other ion"),
+        ("CL", "CL", "metals", "metal or other ion"),
+        ("C1", "NAG", "glycans", "glycan"),
+        ("P", "DA", "nucleic_acids", "nucleic acid"),
+    ],
+    ids=lambda value: value,
 )
-def test_ligands_are_refused_by_name_or_dropped_and_counted(lines, made, tmp_path, name, residue):
+def test_ligands_are_refused_by_name_or_dropped_and_counted(
+    lines, made, tmp_path, name, residue, kind, reason
+):
     ligand = atom(9999, name, residue, "A", 301, (50, 50, 50), record="HETATM")
     source = made([*atoms_only(lines), ligand])
     line = refusal(source, tmp_path)
     assert f"{residue} A 301" in line
-    assert "structures/ligands" in line
-    report, residues = clean(source, tmp_path, ligands="drop")
-    assert report["atoms_set_aside"]["ligand or other molecule"] == 1
+    assert f"set structures/{kind} to drop" in line
+    others = dict.fromkeys({"ligands", "metals", "glycans", "nucleic_acids"} - {kind}, "drop")
+    assert refusal(source, tmp_path, **others) == line
+    report, residues = clean(source, tmp_path, **{kind: "drop"})
+    assert report["atoms_set_aside"][reason] == 1
+    assert report["residues_removed"][reason] == [f"{residue} A 301"]
     assert report["actions"][0] == {
         "action": "dropped", "chain": "A", "number": 301, "insertion": "", "name": residue
     }  # fmt: skip
@@ -376,13 +343,17 @@ def test_dna_beside_the_protein(lines, made, tmp_path):
     assert "DA B 1, DA B 2, DA B 3, DA B 4, DA B 5 and 3 more: no amino acid" in refusal(source, tmp_path)
     report, _ = clean(source, tmp_path, chains=("A",))
     assert report["residues_set_aside"]["other chain"] == 8
-    assert "no amino acids are left" in refusal(source, tmp_path / "b", chains=("B",), ligands="drop")
+    assert "no amino acids are left" in refusal(source, tmp_path / "b", chains=("B",), nucleic_acids="drop")
     assert "no chain 'C', found A, B" in refusal(source, tmp_path / "c", chains=("A", "C"))
 
 
 def test_unknown_residue_of_the_chain_is_refused_even_where_ligands_are_dropped(lines, made, tmp_path):
-    source = made(x.replace("LYS A 170", "TPO A 170") for x in atoms_only(lines))
-    assert "TPO A 170 is a modified residue" in refusal(source, tmp_path, ligands="drop")
+    name = "HETNAM     QQQ SOMETHING NEW\n"
+    source = made([name, *(x.replace("LYS A 170", "QQQ A 170") for x in atoms_only(lines))])
+    line = refusal(source, tmp_path, ligands="drop", repair="loops")
+    assert (
+        "QQQ A 170, SOMETHING NEW, is a modified residue of the chain that is not known (known: 2MR," in line
+    )
 
 
 def test_what_is_no_whole_structure_is_told_in_one_line(lines, made, tmp_path, data):

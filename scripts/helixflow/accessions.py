@@ -25,6 +25,10 @@ NCBI_PER_SECOND_WITH_KEY = 10.0
 #: An accession of UniProt, by which AlphaFold DB names its models too.
 _UNIPROT = r"[OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9]([A-Z][A-Z0-9]{2}[0-9]){1,2}"
 
+#: The scheme of a peptide that is built from its sequence, and what it may have.
+PEPTIDE = "peptide"
+PEPTIDE_LETTERS, PEPTIDE_LENGTH = "ACDEFGHIKLMNPQRSTVWY", 30
+
 
 @dataclass(frozen=True)
 class RemoteFile:
@@ -79,6 +83,11 @@ def is_accession(origin: str) -> bool:
     return is_remote(origin) and origin.partition(":")[0] in SCHEMES
 
 
+def is_peptide(source: str) -> bool:
+    """Tell the sequence of a peptide, such as ``peptide:GYDPETGTWG``, which is built and not fetched."""
+    return source.startswith(f"{PEPTIDE}:")
+
+
 def find_database(source: str) -> Database:
     """Return the database of an accession such as ``pdb:1A8O``.
 
@@ -92,6 +101,8 @@ def find_database(source: str) -> Database:
     for database in candidates:
         if re.fullmatch(database.pattern, accession):
             return database
+    if is_peptide(source):
+        raise SourceError(f"source '{source}' {_peptide_fault(accession)}")
     expected = " or ".join(f"{database.name}, e.g. {database.example}" for database in candidates)
     raise SourceError(f"source '{source}' is not an accession of {scheme} (expected {expected})")
 
@@ -246,6 +257,26 @@ def _alphafold(accession: str, kind: str, urls: Mapping[str, str]) -> Resolution
     return Files((RemoteFile(url, record=re.escape(name)),))
 
 
+def _peptide(sequence: str, kind: str, urls: Mapping[str, str]) -> Resolution:
+    """Nothing is fetched: the sequence is all that is needed."""
+    yield from ()
+    return Files(())
+
+
+def _peptide_fault(sequence: str) -> str:
+    """Say what is wrong with the sequence of a peptide."""
+    wrong = re.search(f"[^{PEPTIDE_LETTERS}]", sequence)
+    if wrong:
+        return (
+            f"has '{wrong[0]}' at position {wrong.start() + 1} (expected the 20 natural residues, "
+            f"{PEPTIDE_LETTERS}, in upper case, e.g. peptide:GYDPETGTWG)"
+        )
+    return (
+        f"has {len(sequence)} residues (expected 1 to {PEPTIDE_LENGTH}: a longer chain has a fold, which it "
+        "does not find from a stretched start)"
+    )
+
+
 def _json(text: str) -> Any:
     """Read a database's answer."""
     try:
@@ -291,6 +322,14 @@ DATABASES = (
         "alphafold:P12497",
         ("structure",),
         _alphafold,
+    ),
+    Database(
+        PEPTIDE,
+        "the sequence of a peptide",
+        f"[{PEPTIDE_LETTERS}]{{1,{PEPTIDE_LENGTH}}}",
+        "peptide:GYDPETGTWG",
+        ("structure",),
+        _peptide,
     ),
 )
 SCHEMES = tuple(dict.fromkeys(database.scheme for database in DATABASES))

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from helixflow.accessions import DNA_KINDS, SCHEMES, URL_SCHEMES, find_database, is_accession, is_remote
+from helixflow.accessions import (
+    DNA_KINDS,
+    SCHEMES,
+    URL_SCHEMES,
+    find_database,
+    is_accession,
+    is_peptide,
+    is_remote,
+)
 from helixflow.errors import ConfigError, SheetError, SourceError
 
 COLUMNS = ("sample", "kind", "source", "checksum", "taxon", "genetic_code", "chain", "circular")
@@ -288,6 +296,10 @@ def _checksum(text: str, origins: tuple[str, ...]) -> str:
             _CHECKSUM.fullmatch(part),
             f"checksum '{part}' is malformed (expected sha256: and 64 hex digits, or md5: and 32)",
         )
+    _demand(
+        not parts or not is_peptide(origins[0]),
+        f"checksum '{text}' has no meaning for {origins[0]}, which is built and not fetched (expected none)",
+    )
     # How many files an accession stands for is known when its database was asked.
     _demand(
         not parts or len(parts) == len(origins) or is_accession(origins[0]),

@@ -196,9 +196,10 @@ def _count_structures(files: StageFiles) -> Iterator[Entry]:
     for report, clean, residues in zip(files.cleaning, files.clean, files.residues, strict=True):
         name, counts = Path(report).parent.name, read_json(report)
         atoms, rows = count_lines(clean, "ATOM  "), count_lines(residues) - 1
-        yield Entry("structures", f"{name} atoms", counts["atoms_in"], atoms, counts["atoms_set_aside"])
-        aside = counts["residues_set_aside"]
-        yield Entry("structures", f"{name} residues", counts["residues_in"], rows, aside)
+        for what, out in (("atoms", atoms), ("residues", rows)):
+            # Of the file, copied by the operators of an assembly, and built.
+            found = sum(counts[f"{what}_{source}"] for source in ("in", "copied", "built"))
+            yield Entry("structures", f"{name} {what}", found, out, counts[f"{what}_set_aside"])
 
 
 def _count_frames(files: StageFiles) -> Iterator[Entry]:

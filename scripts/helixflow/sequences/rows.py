@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from helixflow.accessions import is_remote
+from helixflow.accessions import is_peptide, is_remote
 from helixflow.errors import SourceError
-from helixflow.files import remove_leftovers
+from helixflow.files import remove_leftovers, write_text
 from helixflow.samples import ending_of
 from helixflow.sequences.fetch import Fetched, Fetcher, Source
 from helixflow.sequences.formats.normalise import Reading, Tally, write_sequences
@@ -17,6 +17,7 @@ from helixflow.sequences.formats.reads import write_reads
 from helixflow.sequences.formats.simulation import check_form, place_file
 from helixflow.sequences.formats.structure import mean_plddt, write_structure
 from helixflow.sequences.record import StrPath, write_record
+from helixflow.structures.peptide import LABEL, write_peptide
 
 
 def fetch_sequence(
@@ -80,9 +81,13 @@ def fetch_reads(fetcher: Fetcher, source: Source, provenance: StrPath, show: boo
 def fetch_structure(fetcher: Fetcher, source: Source, structure: StrPath, provenance: StrPath) -> None:
     """Write a row of kind structure as plain text, PDB or mmCIF, with the B factors it has.
 
-    Those of an AlphaFold model are its confidence, the mean of which goes into the record.
+    Those of an AlphaFold model are its confidence, the mean of which goes into the record. A peptide that
+    the row names by its sequence is built, and labelled as that.
     Parameters and errors are those of `fetch_sequence`.
     """
+    if is_peptide(source.text):
+        _build_peptide(source, structure, provenance)
+        return
     with fetcher.fetch(source) as (files, left_out), _readings(fetcher, files, True) as readings:
         (file,) = _single(source, files)
         _sweep(structure, provenance)
@@ -107,6 +112,18 @@ def fetch_trajectory(
             place_file(file.path, final, is_remote(file.origin))
         tally = Tally(format="+".join(forms), records=len(files))
         write_record(provenance, source, files, left_out, tally, [topology, trajectory])
+
+
+def _build_peptide(source: Source, structure: StrPath, provenance: StrPath) -> None:
+    """Write a peptide by its sequence; its record names no file that was fetched."""
+    sequence = source.text.partition(":")[2]
+    text = write_peptide(sequence)
+    _sweep(structure, provenance)
+    Path(provenance).unlink(missing_ok=True)
+    write_text(structure, text)
+    atoms = sum(line.startswith("ATOM  ") for line in text.splitlines())
+    tally = Tally(format="pdb", records=atoms, residues=len(sequence))
+    write_record(provenance, source, [], [], tally, [structure], more={"label": LABEL})
 
 
 def _sweep(*outputs: StrPath) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import string
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 
+from helixflow.errors import StructureError
 from helixflow.files import read_tsv, write_text
+
+#: What a residue's atoms come from: all seen in the file, some built, all built, or a peptide made by rule.
+ORIGINS = ("observed", "completed", "built", "idealised")
+#: Greatest number that a PDB file has room for.
+_MOST = 9999
 
 
 @dataclass(frozen=True)
 class Residue:
-    """One residue; `index` counts from 0 over all chains, `number` and `insertion` are the file's.
+    """One residue; `index` counts from 0 over all chains, `chain`, `number` and `insertion` are the file's.
 
-    `deposited` is its name in the source where that is another one, `origin` how much of it was seen
-    there (observed, completed, built, idealised), `plddt` the confidence of a predicted one.
+    `deposited` is its name in the file where that is another, `origin` one of `ORIGINS`, and `plddt` the
+    confidence of a predicted structure, 0 to 100, or empty.
     """
 
     index: int
@@ -40,19 +47,40 @@ def write_residues(final: str | os.PathLike[str], residues: Iterable[Residue]) -
 def read_residues(path: str | os.PathLike[str]) -> list[Residue]:
     """Read what `write_residues` wrote."""
     return [
-        Residue(
-            int(row["index"]),
-            row["chain"],
-            int(row["number"]),
-            row["insertion"],
-            row["name"],
-            row["code"],
-            row["deposited"],
-            row["origin"],
-            row["plddt"],
-        )
+        Residue(**row | {"index": int(row["index"]), "number": int(row["number"])})  # type: ignore[arg-type]
         for row in read_tsv(path)
     ]
+
+
+def chain_letters(residues: Iterable[Residue]) -> dict[str, str]:
+    """Give each chain the one letter that a PDB file has room for, its own where that is possible.
+
+    Raises
+    ------
+    StructureError
+        If there are more chains than letters and digits.
+    """
+    chains = list(dict.fromkeys(residue.chain for residue in residues))
+    signs = string.ascii_uppercase + string.ascii_lowercase + string.digits
+    free = [sign for sign in signs if sign not in chains]
+    longer = [chain for chain in chains if chain not in signs or not chain]
+    if len(longer) > len(free):
+        raise StructureError(
+            f"{len(chains)} chains, expected at most {len(signs)}; name some in the sheet's column chain"
+        )
+    return {chain: chain for chain in chains} | dict(zip(longer, free, strict=False))
+
+
+def pdb_residues(residues: Iterable[Residue]) -> list[Residue]:
+    """Return residues with chains as a PDB file has them, see `chain_letters`."""
+    residues = list(residues)
+    letters = chain_letters(residues)
+    return [replace(residue, chain=letters[residue.chain]) for residue in residues]
+
+
+def pdb_number(number: int) -> int:
+    """Return a residue's number as a PDB file has it: from 10000 on it begins anew at 0."""
+    return number % (_MOST + 1) if number > _MOST else number
 
 
 def pdb_line(serial: int, atom: str, residue: Residue, xyz: Iterable[float], b_factor: float = 0.0) -> str:
@@ -65,14 +93,15 @@ def pdb_line(serial: int, atom: str, residue: Residue, xyz: Iterable[float], b_f
     atom : str
         Name of an atom of a protein, whose first letter is its element.
     residue : Residue
-        What it belongs to.
+        What it belongs to; its chain must be one letter, see `pdb_residues`, and its number is written as
+        `pdb_number` gives it.
     xyz : three floats
         Coordinates, in ångström.
     b_factor : float
         In square ångström.
     """
     x, y, z = xyz
-    number = f"{residue.number:4d}{residue.insertion or ' '}"
+    number = f"{pdb_number(residue.number):4d}{residue.insertion or ' '}"
     name = atom if len(atom) > 3 else f" {atom:<3}"
     return (
         f"ATOM  {serial % 100000:5d} {name} {residue.name} {residue.chain}{number}"
