@@ -16,7 +16,9 @@ from helixflow.files import remove_all_leftovers
 from helixflow.proteins.clusters import check_clustering
 from helixflow.samples import DNA_KINDS, check_partitions, find_sheet, read_manifest, read_sheet
 from helixflow.sequences.lock import check_lock
-from helixflow.trajectories.settings import check_lengths
+from helixflow.structures.force_fields import force_field_files
+from helixflow.trajectories.protocol import check_protocol, protocol_of
+from helixflow.trajectories.settings import MinimiseSettings, SimulationSettings
 
 # The members of a collection; a manifest is read once.
 members_of = cache(read_manifest)
@@ -25,7 +27,7 @@ with one_line():
     config.update(complete_config(config, read_schema(f"{workflow.basedir}/config/schema.yaml")))
     buckets.check_settings(config["buckets"])
     embeddings.check_settings(config["embeddings"])
-    check_lengths(config["trajectories"])
+    check_protocol(config)
     sheet = find_sheet(config["samples"], ["", workflow.basedir])
     samples = read_sheet(sheet)
     check_partitions(config["buckets"]["partitions"], samples.values())

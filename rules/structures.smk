@@ -5,9 +5,9 @@ Reads   results/sequences/{structure}.structure       PDB or mmCIF
 Writes  results/structures/{structure}/clean.pdb      protein alone, one model, one location per atom
         results/structures/{structure}/cleaning.json  what was set aside, changed or built, and why
         results/structures/{structure}/residues.tsv   the residues in the order of the topology
-        results/structures/{structure}/topol.top      self-contained but for the force field
+        results/structures/{structure}/topol.top      self-contained but for a force field of GROMACS
         results/structures/{structure}/solvated.gro   protein, water and ions
-        results/structures/{structure}/setup.json     charge, ions, disulfides, box, commands
+        results/structures/{structure}/setup.json     charge, protons, ions, disulfides, box, commands
 """
 
 
@@ -53,6 +53,7 @@ rule prepare_system:
         pdb="results/structures/{structure}/clean.pdb",
         report="results/structures/{structure}/cleaning.json",
         table="results/structures/{structure}/residues.tsv",
+        force_field=force_field_files(config["structures"]["force_field"]),
     output:
         topology="results/structures/{structure}/topol.top",
         solvated="results/structures/{structure}/solvated.gro",
@@ -67,11 +68,15 @@ rule prepare_system:
         mem_mb=4000,
         runtime=60,
     params:
+        protonation=lookup("structures/protonation", within=config),
+        pH=lookup("structures/pH", within=config),
         force_field=lookup("structures/force_field", within=config),
         water=lookup("structures/water", within=config),
         box_shape=lookup("structures/box_shape", within=config),
         box_distance_nm=lookup("structures/box_distance_nm", within=config),
         salt_M=lookup("structures/salt_M", within=config),
+        cation=lookup("structures/cation", within=config),
+        anion=lookup("structures/anion", within=config),
         seed=lookup("structures/seed", within=config),
     script:
         "../scripts/prepare_system.py"

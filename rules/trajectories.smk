@@ -6,13 +6,14 @@ Writes  results/trajectories/{structure}/minimised.gro, minimised.json
         results/trajectories/{structure}/{replica}/protein.xtc, protein.pdb   whole and centred, protein alone
         results/trajectories/{structure}/{replica}/trajectory.xtc             all atoms, as simulated
         results/trajectories/{structure}/{replica}/topology.tpr, final.gro    to look into it and to go on
+        results/trajectories/{structure}/{replica}/mdout.mdp, processed.top   parameters and topology in whole
         results/trajectories/{structure}/{replica}/energy.edr, energy.tsv     energies of every frame
         results/trajectories/{structure}/{replica}/quality.json               checks, seeds, program, speed
 """
 
 
 rule minimise_system:
-    """Relax a solvated system, once for all its replicas."""
+    """Relax a solvated system, once for all its replicas, and see that GROMACS takes their protocol."""
     input:
         topology="results/structures/{structure}/topol.top",
         solvated="results/structures/{structure}/solvated.gro",
@@ -30,8 +31,7 @@ rule minimise_system:
         mem_mb=4000,
         runtime=120,
     params:
-        minimise_steps=lookup("trajectories/minimise_steps", within=config),
-        minimise_force_kJ_mol_nm=lookup("trajectories/minimise_force_kJ_mol_nm", within=config),
+        **protocol_of(MinimiseSettings, config),
     script:
         "../scripts/minimise_system.py"
 
@@ -51,6 +51,8 @@ rule simulate_replica:
         energies="results/trajectories/{structure}/{replica}/energy.edr",
         energy_table="results/trajectories/{structure}/{replica}/energy.tsv",
         quality="results/trajectories/{structure}/{replica}/quality.json",
+        parameters="results/trajectories/{structure}/{replica}/mdout.mdp",
+        processed="results/trajectories/{structure}/{replica}/processed.top",
     log:
         "logs/simulate_replica/{structure}/{replica}.log",
     benchmark:
@@ -64,14 +66,8 @@ rule simulate_replica:
         mem_mb=4000,
         runtime=1440,
     params:
-        seed=lookup("trajectories/seed", within=config),
+        **protocol_of(SimulationSettings, config),
         temperature_K=lookup("trajectories/temperature_K", within=config),
-        pressure_bar=lookup("trajectories/pressure_bar", within=config),
-        timestep_fs=lookup("trajectories/timestep_fs", within=config),
-        nvt_ps=lookup("trajectories/nvt_ps", within=config),
-        npt_ps=lookup("trajectories/npt_ps", within=config),
-        production_ns=lookup("trajectories/production_ns", within=config),
-        frame_ps=lookup("trajectories/frame_ps", within=config),
     script:
         "../scripts/simulate_replica.py"
 

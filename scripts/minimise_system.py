@@ -7,9 +7,12 @@ log_to(snakemake.log[0])
 from pathlib import Path
 
 from helixflow.trajectories.minimise import MinimiseSettings, minimise_system
+from helixflow.trajectories.protocol import simulation_settings, temperatures_of
 
 scratch = Path("work/trajectories", snakemake.wildcards.structure, "minimise")
 settings = MinimiseSettings(**snakemake.params)
-program = snakemake.config["gmx"]
+program, keys = snakemake.config["gmx"], snakemake.config["trajectories"]
+# The hottest, whose atoms need the widest margins.
+protocol = simulation_settings(snakemake.config, max(temperatures_of(keys["temperature_K"])))
 minimise_system(**snakemake.input, **snakemake.output, scratch=scratch, settings=settings, program=program,
-                threads=snakemake.threads)  # fmt: skip
+                threads=snakemake.threads, protocol=protocol)  # fmt: skip

@@ -118,7 +118,10 @@ def test_keys_of_speed_and_judgement_repeat_nothing(chain, key):
     [
         ("buckets={sketch_k: 25}", "hash_kmers", "call_genes"),
         ("trajectories={temperature_K: 310}", "simulate_replica", "prepare_system"),
+        ("trajectories={mdp: {production: {tau-p: 3}}}", "simulate_replica", "minimise_system"),
+        ("trajectories={mdp: {minimise: {emstep: 0.02}}}", "minimise_system", "prepare_system"),
         ("structures={salt_M: 0.1}", "prepare_system", "embed_shard"),
+        ("structures={protonation: propka}", "prepare_system", "clean_structure"),
         ("links={min_identity: 0.99}", "link_chains", "simulate_replica"),
         ("coanalysis={cutoff_nm: 0.7}", "analyse_structure", "link_chains"),
     ],

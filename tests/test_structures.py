@@ -13,7 +13,8 @@ from cleaning import atom, atoms_only, clean, number_of, refusal
 from helixflow.errors import ConfigError, StructureError
 from helixflow.files import read_json
 from helixflow.gmx import find_gmx
-from helixflow.structures.prepare import SetupSettings, check_protein, prepare_system
+from helixflow.structures.describe import check_protein
+from helixflow.structures.prepare import SetupSettings, prepare_system
 from helixflow.structures.residues import chain_letters, read_residues
 from helixflow.structures.topology import read_protein
 
@@ -487,10 +488,8 @@ def test_topology_of_another_molecule_is_an_error(capsid):
 @needs_gmx
 def test_tool_that_fails_is_told_with_its_own_words(demo, tmp_path):
     clean(demo / "1A8O.pdb", tmp_path)
-    unknown = SetupSettings("amber1", "tip3p", "cubic", 0.7, 0.15, 1)
-    with pytest.raises(
-        StructureError, match=r"pdb2gmx failed: .*Could not find force field 'amber1'"
-    ) as caught:
+    unknown = SetupSettings("amber99sb-ildn", "tip3p", "spherical", 0.7, 0.15, 1)
+    with pytest.raises(StructureError, match=r"editconf failed: .*Invalid .* spherical") as caught:
         prepare_system(tmp_path, tmp_path / "scratch", unknown, "gmx")
     assert "\n" not in str(caught.value)
 

@@ -187,7 +187,7 @@ def test_results_of_a_replica_are_there_and_judged(replica):
     assert outcomes.pop("temperature_K") in ("pass", "unknown")
     assert set(outcomes.values()) == {"pass"}
     assert quality["frames"] == quality["frames_expected"] == 21
-    assert quality["seeds"] == {"gen_seed": 1001, "ld_seed": 1001}
+    assert quality["seeds"] == {"gen_seed": 300001001, "ld_seed": 300001001}
     assert quality["run"]["threads"] == 1
     assert quality["run"]["continuations"] == 0
     assert quality["run"]["performance_ns_day"] > 0
@@ -203,9 +203,9 @@ def test_run_input_holds_what_was_asked_for(replica):
     ).stdout
     found = dict(re.findall(r"^   (\S+) += (.*)$", dump, re.MULTILINE))
     expected = {
-        "dt": "0.002", "nsteps": "1000", "nstxout-compressed": "50", "nstenergy": "50", "ld-seed": "1001",
-        "tcoupl": "V-rescale", "pcoupl": "C-rescale", "continuation": "true", "cutoff-scheme": "Verlet",
-        "nstlist": "10", "rlist": "1.05", "verlet-buffer-tolerance": "-1",
+        "dt": "0.002", "nsteps": "1000", "nstxout-compressed": "50", "nstenergy": "50",
+        "ld-seed": "300001001", "tcoupl": "V-rescale", "pcoupl": "C-rescale", "continuation": "true",
+        "cutoff-scheme": "Verlet", "nstlist": "10", "rlist": "1.05", "verlet-buffer-tolerance": "-1",
     }  # fmt: skip
     assert expected.items() <= found.items()
     assert re.search(r"Position Rest.:\s+nr: 0", dump)
@@ -258,7 +258,7 @@ def test_second_replica_differs_and_ignores_what_another_input_left(system, repl
     (scratch / "inputs.sha256").write_text("of another system")
     (scratch / "nvt.gro").write_text("not to be continued from")
     simulate_replica(system, 2, SHORT, RUN, scratch, tmp_path / "2")
-    assert read_json(tmp_path / "2" / "quality.json")["seeds"]["gen_seed"] == 1002
+    assert read_json(tmp_path / "2" / "quality.json")["seeds"]["gen_seed"] == 300001002
     first, second = (universe(folder).atoms.positions for folder in (replica, tmp_path / "2"))
     assert np.abs(first - second).max() > 0.1
 

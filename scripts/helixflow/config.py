@@ -35,7 +35,8 @@ def complete_config(config: Settings, schema: Settings) -> Settings:
     config : dict
         What the user set, as Snakemake merged it from files and command line.
     schema : dict
-        A JSON schema of objects and scalars, closed at every level.
+        A JSON schema of objects, scalars and lists of scalars, closed at every level but where parameters of
+        another program are set. ``presets`` of an object gives values by name to the keys that are left out.
 
     Returns
     -------
@@ -52,8 +53,9 @@ def complete_config(config: Settings, schema: Settings) -> Settings:
     if errors:
         raise ConfigError(_explain(errors[0], schema))
     for key, value in leaves(complete):
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"config: '{key}' is {value}, expected a finite number")
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ConfigError(f"config: '{key}' is {number}, expected a finite number")
     return complete
 
 
@@ -69,14 +71,17 @@ def leaves(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _complete(value: Any, schema: Settings) -> Any:
     """Add missing defaults, and turn strings of the command line into the schema's type."""
     if schema["type"] != "object":
-        return _coerce(value, schema["type"])
+        return _coerce(value, schema)
     value = {} if value is None else value
     if not isinstance(value, dict):
         return value
     complete = dict(value)
-    for key, below in schema["properties"].items():
+    preset = _preset(value, schema)
+    for key, below in schema.get("properties", {}).items():
         if key in value:
             complete[key] = _complete(value[key], below)
+        elif key in preset:
+            complete[key] = preset[key]
         elif below["type"] == "object":
             complete[key] = _complete({}, below)
         elif "default" in below:
@@ -84,14 +89,26 @@ def _complete(value: Any, schema: Settings) -> Any:
     return complete
 
 
-def _coerce(value: Any, kind: str) -> Any:
+def _preset(value: Settings, schema: Settings) -> Settings:
+    """Return the values of the preset that a section names, for the keys that it does not set itself."""
+    if "presets" not in schema:
+        return {}
+    name = value.get("preset", schema["properties"]["preset"]["default"])
+    values: Settings = schema["presets"].get(name, {}) if isinstance(name, str) else {}
+    return values
+
+
+def _coerce(value: Any, schema: Settings) -> Any:
     """Read a number from a string, as nested values given by --config arrive, and 2.0 as 2."""
-    if isinstance(value, str) and kind in ("integer", "number"):
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if isinstance(value, list) and "array" in kinds:
+        return [_coerce(item, schema["items"]) for item in value]
+    if isinstance(value, str) and not {"integer", "number"}.isdisjoint(kinds) and "string" not in kinds:
         try:
-            value = int(value) if kind == "integer" else float(value)
+            value = int(value) if "integer" in kinds else float(value)
         except ValueError:
             return value
-    if kind == "integer" and isinstance(value, float) and value.is_integer():
+    if "integer" in kinds and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
 
@@ -135,9 +152,12 @@ def _expected(error: ValidationError) -> str:
         "exclusiveMinimum": "more than {}",
         "maximum": "at most {}",
         "minItems": "at least {} entry",
+        "uniqueItems": "entries that differ",
         "minLength": "a text of at least {} character",
         "pattern": "a text that matches {}",
     }
     wanted = error.validator_value
+    if isinstance(wanted, list) and error.validator == "type":
+        wanted = " or ".join(wanted)
     listed = ", ".join(map(str, wanted)) if isinstance(wanted, list) else str(wanted)
     return words.get(str(error.validator), f"{error.validator} {{}}").format(listed)

@@ -29,6 +29,8 @@ class GmxBuild:
     version: str
     #: ``thread_mpi``, ``MPI`` or ``none``.
     mpi: str
+    #: Folder that has its library as ``share/gromacs/top``.
+    data_prefix: str = "/usr"
 
 
 def find_gmx(program: str) -> GmxBuild:
@@ -51,7 +53,12 @@ def find_gmx(program: str) -> GmxBuild:
         )
     try:
         told = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=60, check=False
+            [path, "--version"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
         ).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(
@@ -66,7 +73,8 @@ def find_gmx(program: str) -> GmxBuild:
         raise ConfigError(
             f"gmx: '{path} --version' names no GROMACS version; set gmx in the config to a GROMACS"
         )
-    return GmxBuild(str(Path(path).absolute()), version[1], mpi[1])
+    prefix = re.search(r"^Data prefix:\s+(\S+)", told, re.MULTILINE)
+    return GmxBuild(str(Path(path).absolute()), version[1], mpi[1], prefix[1] if prefix else "/usr")
 
 
 class GmxTools:

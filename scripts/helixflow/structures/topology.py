@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass
 class Protein:
-    """The molecules of a topology that are described in the file itself, one after the other.
+    """The protein molecules of a topology, one after the other.
 
     Attributes
     ----------
@@ -36,8 +36,9 @@ class Protein:
 def inline_includes(path: Path) -> str:
     """Give a topology with the files beside it in place of their ``#include`` lines, without comments.
 
-    Includes of the force field stay, since every GROMACS has it. pdb2gmx's comments name the time,
-    the user and the folder, which would make every result a different file.
+    Includes of a force field that ships with GROMACS stay, since every GROMACS has it; one given by path
+    lies beside and is written in whole. pdb2gmx's comments name the time, the user and the folder, which
+    would make every result a different file.
     """
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -50,7 +51,7 @@ def inline_includes(path: Path) -> str:
 
 
 def read_protein(topology: str) -> Protein:
-    """Read the protein of a self-contained topology, whose water and ions are the force field's."""
+    """Read the protein of a topology; pdb2gmx begins the names of its molecules with Protein."""
     molecules: dict[str, list[tuple[str, list[str]]]] = {}
     order: list[tuple[str, int]] = []
     current = ""
@@ -64,7 +65,7 @@ def read_protein(topology: str) -> Protein:
             molecules[current].append((section, values))
     protein = Protein()
     for name, count in order:
-        for _ in range(count if name in molecules else 0):
+        for _ in range(count if name.startswith("Protein") else 0):
             _append(protein, molecules[name])
     return protein
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from helixflow.errors import SimulationError
 from helixflow.gmx import GmxTools, fatal_message
+from helixflow.trajectories.run_input import grompp
 
 _log = logging.getLogger(__name__)
 
@@ -88,8 +89,7 @@ def _begin(gmx: GmxTools, phase: str, mdp: str, inputs: dict[str, str]) -> None:
     """Remove what an earlier try of the phase left, and make its run input."""
     for old in gmx.folder.glob(f"{phase}*"):
         old.unlink()
-    (gmx.folder / f"{phase}.mdp").write_text(mdp, encoding="utf-8")
-    gmx("grompp", f=f"{phase}.mdp", o=f"{phase}.tpr", po=f"{phase}_full.mdp", **inputs)
+    grompp(gmx, phase, mdp, inputs, processed="processed.top" if phase == "production" else None)
 
 
 def run_stoppable(command: list[str], folder: Path) -> tuple[int, str]:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from helixflow.errors import SimulationError
-from helixflow.files import copy_whole, write_json
+from helixflow.files import copy_whole, write_json, write_text
 from helixflow.gmx import GmxTools
+from helixflow.trajectories.masses import repartition_masses
 from helixflow.trajectories.mdrun import run_phase
-from helixflow.trajectories.settings import MinimiseSettings, minimise_mdp
+from helixflow.trajectories.run_input import check_protocol
+from helixflow.trajectories.settings import MinimiseSettings, SimulationSettings, minimise_mdp
 
 
 def minimise_system(
@@ -24,8 +26,9 @@ def minimise_system(
     settings: MinimiseSettings,
     program: str,
     threads: int,
+    protocol: SimulationSettings | None = None,
 ) -> None:
-    """Minimise a solvated system.
+    """Minimise a solvated system, and see that GROMACS takes the phases that follow.
 
     Parameters
     ----------
@@ -41,9 +44,14 @@ def minimise_system(
         The GROMACS program.
     threads : int
         OpenMP threads.
+    protocol : SimulationSettings, optional
+        What the replicas are simulated by; it decides nothing here, but what grompp refuses of it is refused
+        before the first long run.
 
     Raises
     ------
+    ConfigError
+        If GROMACS does not know a parameter that was set.
     SimulationError
         If the greatest force is still above the limit after the last step.
     """
@@ -52,6 +60,12 @@ def minimise_system(
     copy_whole(solvated, scratch / "solvated.gro")
     gmx = GmxTools(program, scratch, SimulationError, str(solvated))
     inputs = {"c": "solvated.gro", "p": "topol.top"}
+    if protocol:
+        heavier = repartition_masses(
+            (scratch / "topol.top").read_text(encoding="utf-8"), protocol.hydrogen_mass_factor
+        )
+        write_text(scratch / "protocol.top", heavier)
+        check_protocol(gmx, protocol, {**inputs, "p": "protocol.top"})
     run_phase(gmx, "minimise", minimise_mdp(settings), inputs, threads, checkpoint_min=15)
     outcome = read_outcome((scratch / "minimise.log").read_text(encoding="utf-8"))
     if outcome["outcome"] == "not converged":

@@ -15,10 +15,11 @@ from helixflow.files import copy_whole, file_digest, whole_file, write_json, wri
 from helixflow.gmx import GmxTools
 from helixflow.structures.residues import read_residues
 from helixflow.structures.topology import Protein, read_protein
+from helixflow.trajectories.masses import repartition_masses
 from helixflow.trajectories.mdrun import run_phase
 from helixflow.trajectories.protein import extract_protein, measure_frames, write_first_frame
 from helixflow.trajectories.quality import BOND_LIMIT, judge, judge_energies, read_log, write_energies
-from helixflow.trajectories.settings import FIXED_PAIR_LIST, PHASES, SimulationSettings, phase_mdp
+from helixflow.trajectories.settings import PHASES, SimulationSettings, phase_mdp
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ RESULTS = {
     "final.gro": "production.gro",
     "energy.edr": "production.edr",
     "energy.tsv": "energy.tsv",
+    "mdout.mdp": "production_full.mdp",
+    "processed.top": "processed.top",
     "quality.json": "quality.json",
 }
 
@@ -88,12 +91,12 @@ def simulate_replica(
         Naming structure, replica and phase, or the check that failed.
     """
     subject = f"{system.structure} replica {replica}"
-    parameters = {phase: phase_mdp(phase, settings, replica) for phase in PHASES}
-    _open_scratch(scratch, system, parameters)
+    # More threads add forces up in any order, so there the fastest pair list costs no exactness.
+    exact = run.threads == 1
+    parameters = {phase: phase_mdp(phase, settings, replica, exact) for phase in PHASES}
+    _open_scratch(scratch, system, parameters, settings)
     gmx = GmxTools(run.program, scratch.resolve(), SimulationError, subject)
     for phase, mdp in parameters.items():
-        # More threads add forces up in any order, so there the fastest pair list costs no exactness.
-        mdp += FIXED_PAIR_LIST if run.threads == 1 else ""
         run_phase(gmx, phase, mdp, _GROMPP_INPUTS[phase], run.threads, run.checkpoint_min)
     protein = read_protein(system.topology.read_text(encoding="utf-8"))
     extract_protein(gmx, "production.tpr", "production.xtc", "protein.xtc")
@@ -154,7 +157,9 @@ def assess(gmx: GmxTools, protein: Protein, settings: SimulationSettings) -> dic
     }
 
 
-def _open_scratch(scratch: Path, system: System, parameters: dict[str, str]) -> None:
+def _open_scratch(
+    scratch: Path, system: System, parameters: dict[str, str], settings: SimulationSettings
+) -> None:
     """Keep the folder of a run with the same inputs, so that it continues; else begin an empty one."""
     inputs = [*parameters.values(), file_digest(system.topology), file_digest(system.minimised)]
     digest = hashlib.sha256("\n".join(inputs).encode()).hexdigest()
@@ -162,7 +167,8 @@ def _open_scratch(scratch: Path, system: System, parameters: dict[str, str]) -> 
     if note.exists() and note.read_text(encoding="utf-8") == digest:
         return
     shutil.rmtree(scratch, ignore_errors=True)
-    copy_whole(system.topology, scratch / "topol.top")
+    topology = system.topology.read_text(encoding="utf-8")
+    write_text(scratch / "topol.top", repartition_masses(topology, settings.hydrogen_mass_factor))
     copy_whole(system.minimised, scratch / "minimised.gro")
     write_text(note, digest)
 
