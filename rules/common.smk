@@ -18,7 +18,7 @@ from helixflow.samples import DNA_KINDS, check_partitions, find_sheet, read_mani
 from helixflow.sequences.lock import check_lock
 from helixflow.structures.force_fields import force_field_files
 from helixflow.trajectories.protocol import check_protocol, protocol_of
-from helixflow.trajectories.settings import MinimiseSettings, SimulationSettings
+from helixflow.trajectories.settings import MinimiseSettings, SimulationSettings, temperature_folders
 
 # The members of a collection; a manifest is read once.
 members_of = cache(read_manifest)
@@ -106,6 +106,7 @@ structures = named("structure")
 brought = named("trajectory")
 molecules = sorted(structures + brought)
 replicas = [str(number) for number in range(1, config["trajectories"]["replicas"] + 1)]
+temperatures = temperature_folders(config["trajectories"]["temperature_K"])
 shards = [f"{number:03d}" for number in range(config["embeddings"]["shards"])]
 
 

@@ -32,14 +32,22 @@ stage_files = {
     "residues": collect("results/structures/{structure}/residues.tsv", structure=structures),
     "setup": collect("results/structures/{structure}/setup.json", structure=structures),
     "quality": collect(
-        "results/trajectories/{structure}/{replica}/quality.json", structure=structures, replica=replicas
+        "results/trajectories/{structure}{temperature}/{replica}/quality.json",
+        structure=structures,
+        temperature=temperatures,
+        replica=replicas,
     ),
     "energy": collect(
-        "results/trajectories/{structure}/{replica}/energy.tsv", structure=structures, replica=replicas
+        "results/trajectories/{structure}{temperature}/{replica}/energy.tsv",
+        structure=structures,
+        temperature=temperatures,
+        replica=replicas,
     ),
     "links": collect("results/links/{structure}.tsv", structure=structures),
     "link_summaries": collect("results/links/{structure}.json", structure=structures),
-    "coanalysis": collect("results/coanalysis/{structure}.h5", structure=structures),
+    "coanalysis": collect(
+        "results/coanalysis/{structure}{temperature}.h5", structure=structures, temperature=temperatures
+    ),
     "brought_quality": collect("results/trajectories/{structure}/1/quality.json", structure=brought),
     "brought_residues": collect("results/structures/{structure}/residues.tsv", structure=brought),
     "brought_links": collect("results/links/{structure}.tsv", structure=brought),

@@ -2,6 +2,8 @@
 
 Reads   results/structures/{structure}/topol.top, solvated.gro, residues.tsv
         results/sequences/{structure}.topology, .trajectory                   brought along
+Reads   results/structures/{structure}/topol.top, solvated.gro, residues.tsv, setup.json
+        results/sequences/{structure}.json                                    where it came from
 Writes  results/trajectories/{structure}/minimised.gro, minimised.json
         results/trajectories/{structure}/{replica}/protein.xtc, protein.pdb   whole and centred, protein alone
         results/trajectories/{structure}/{replica}/trajectory.xtc             all atoms, as simulated
@@ -42,6 +44,8 @@ rule simulate_replica:
         topology="results/structures/{structure}/topol.top",
         minimised="results/trajectories/{structure}/minimised.gro",
         residues="results/structures/{structure}/residues.tsv",
+        setup="results/structures/{structure}/setup.json",
+        source="results/sequences/{structure}.json",
     output:
         protein="results/trajectories/{structure}/{replica}/protein.xtc",
         protein_topology="results/trajectories/{structure}/{replica}/protein.pdb",

@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -38,7 +39,7 @@ from helixflow.members import read_members
 from helixflow.proteins import call_genes, collect_proteins, read_chains, read_protein_file
 from helixflow.provenance import git_state, record_run, sheet_rows
 from helixflow.report import StageFiles, write_accounting, write_report
-from helixflow.report.accounting import Entry
+from helixflow.report.accounting import Entry, analysed_in, replica_of
 from helixflow.report.blocks import Figure, number
 from helixflow.report.buckets import Spectrum
 from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
@@ -60,6 +61,7 @@ from helixflow.sequences import (
 )
 from helixflow.structures.clean import CleanSettings, clean_structure
 from helixflow.trajectories.quality import ENERGIES, judge
+from helixflow.trajectories.quality.gates import unknown
 
 #: Names that would be markup if they were not shown as text.
 CONTIG = 'gi|"><script>alert(1)</script>|'
@@ -70,6 +72,10 @@ CHAIN = "<"
 #: The chain of 1A8O, with one residue of another kind.
 CAPSID = "MDIRQGPKEPFRDYVDRFYKTLRAEQASQEVKNWMTETLLVQNANPDCKTILKAAGPGATLEEMMTACQG"
 FRAMES, REPLICAS, WIDTH = 11, 2, 8
+METADATA = {
+    "ensemble": "NPT", "temperature_K": 300, "pressure_bar": 1, "thermostat": "V-rescale",
+    "barostat": "C-rescale", "electrostatics": "PME", "cutoff_nm": 1.0, "timestep_fs": 2, "frame_ps": 0.4,
+}  # fmt: skip
 SECTIONS = ["samples", "accounting", "buckets", "proteins", "embeddings", "structures", "provenance"]
 
 
@@ -247,13 +253,14 @@ def simulate(results: Path, name: str) -> None:
         }
         machine = {
             "gmx_version": "2022.5", "simd": "SSE4.1", "simd_possible": "AVX2_256",
-            "gpu_support": "disabled", "ranks": 1, "threads": 1, "performance_ns_day": None,
+            "gpu_support": "disabled", "ranks": 1, "threads": 1, "continuations": 0,
+            "performance_ns_day": None,
         }  # fmt: skip
         quality = {
             "structure": name, "replica": replica, "passed": True, "gates": gates, "atoms": 10416,
             "protein_atoms": len(atoms), "frames": FRAMES, "frames_expected": FRAMES, "run": machine,
             "seeds": {"gen_seed": 1000 + replica, "ld_seed": 1000 + replica},
-            "settings": {"production_ns": 0.004},
+            "settings": {"production_ns": 0.004}, "metadata": METADATA,
         }  # fmt: skip
         write_json(folder / "quality.json", quality)
 
@@ -573,6 +580,129 @@ def test_checks_of_the_simulation(run, page):
     assert {row["ns a day"] for row in runs} == {"not available"}
 
 
+def test_details_and_limits_of_checks_are_shown(copy):
+    gates = {
+        "image_distance_nm": judge(
+            0.912345, 1, math.inf, unit="nm", details=["least at 3 ps", "in 1 of 9 frames"]
+        ),
+        "rmsd_jump_sigmas": unknown(judge(2.5, -math.inf, 9), "20 moves, expected more than 82"),
+        "layout": judge(1, 0, 0, details=["2 threads, asked for 4"]) | {"outcome": "warn"},
+    }
+    change_json(gates=gates)(copy.files.quality[0])
+    shown = Page(copy.write(copy.folder / "index.html"))
+    rows = {row["check"]: row for row in shown.tables["Checks of the production"] if row["replica"] == "1"}
+    assert list(rows["image_distance_nm"].values())[2:] == [
+        "0.9123 nm", "at least 1", "✗ fail", "least at 3 ps; in 1 of 9 frames",
+    ]  # fmt: skip
+    assert list(rows["rmsd_jump_sigmas"].values())[2:] == [
+        "2.5", "at most 9", "? unknown", "20 moves, expected more than 82",
+    ]  # fmt: skip
+    assert rows["layout"]["outcome"] == "! warning"
+    assert rows["layout"]["details"] == "2 threads, asked for 4"
+    (row,) = shown.tables["All structures"]
+    assert [row[name] for name in ("checks passed", "failed", "warnings", "unknown")] == ["2", "1", "1", "2"]
+    text = "".join(shown.text)
+    assert "failed: my_structure replica 1 image_distance_nm." in text
+    assert "warn: my_structure replica 1 layout." in text
+    assert shown.facts("Protocol")["thermostat, barostat"] == "V-rescale, C-rescale"
+
+
+def test_temperatures_have_parts_of_their_own(copy):
+    """The replicas of a second temperature are as many again, and are not pooled with the first's."""
+    runs, analysis = copy.folder / "trajectories/my_structure", copy.folder / "coanalysis"
+    (runs / "300K").mkdir()
+    for replica in range(1, REPLICAS + 1):
+        (runs / str(replica)).rename(runs / "300K" / str(replica))
+    shutil.copytree(runs / "300K", runs / "320.5K")
+    (analysis / "my_structure").mkdir()
+    for name in ("300K", "320.5K"):
+        shutil.copy(analysis / "my_structure.h5", analysis / f"my_structure/{name}.h5")
+    shutil.rmtree(runs / "320.5K/2")
+    with h5py.File(analysis / "my_structure/320.5K.h5", "a") as h5:
+        kept = h5["frame/time_ps"][:FRAMES]
+        del h5["frame/time_ps"]
+        h5["frame/time_ps"] = kept
+    replicas = [(name, replica) for name in ("300K", "320.5K") for replica in (1, 2)][:3]
+    files = {
+        kind: [str(runs / name / str(replica) / file) for name, replica in replicas]
+        for kind, file in (("quality", "quality.json"), ("energy", "energy.tsv"))
+    }
+    files["coanalysis"] = [str(analysis / f"my_structure/{name}.h5") for name in ("300K", "320.5K")]
+    copy.files = replace(copy.files, **files)
+    items = [row["item"] for row in copy.account() if row["stage"] in ("trajectories", "coanalysis")]
+    assert items == [
+        "my_structure/300K replica 1 frames", "my_structure/300K replica 2 frames",
+        "my_structure/320.5K replica 1 frames", "my_structure/300K frames", "my_structure/320.5K frames",
+    ]  # fmt: skip
+    html = copy.write(copy.folder / "index.html")
+    shown = Page(html)
+    anchors = [attributes["id"] for _, attributes in shown.tags if "id" in attributes]
+    parts = [anchor.removeprefix("structure-my_structure-") for anchor in anchors if anchor.count("-") > 1]
+    assert parts == [
+        "cleaning", "setup", "300K-simulation", "320.5K-simulation", "links",
+        "300K-motion", "300K-contacts", "320.5K-motion", "320.5K-contacts",
+    ]  # fmt: skip
+    assert "Simulation at 320.5 K" in html and "Contacts and embeddings at 300 K" in html
+    assert [row["runs"] for row in shown.tables["All structures"]] == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("results/trajectories/x/1/quality.json", ("x", 1)),
+        ("results/trajectories/x/300K/12/quality.json", ("x/300K", 12)),
+        ("results/trajectories/300K/1/energy.tsv", ("300K", 1)),
+        ("results/trajectories/300K/310.15K/2/energy.tsv", ("300K/310.15K", 2)),
+    ],
+)
+def test_replica_and_temperature_are_told_by_the_path(path, expected):
+    assert replica_of(path) == expected
+    name, _ = expected
+    assert analysed_in(f"results/coanalysis/{name}.h5") == name
+
+
+def test_frames_that_a_run_kept_all_the_same_did_not_write_are_set_aside(copy):
+    path = copy.files.quality[0]
+    gates = read_json(path)["gates"] | {"frames": judge(FRAMES, FRAMES + 3, FRAMES + 3)}
+    change_json(frames_expected=FRAMES + 3, gates=gates)(path)
+    (row,) = [row for row in copy.account() if row["item"] == "my_structure replica 1 frames"]
+    assert (row["set_aside"], row["reason"]) == ("3", "not written, or not readable")
+
+
+def test_what_no_experiment_has_seen_is_said(copy):
+    gap = {
+        "chain": "B", "after": "GLY B 7", "before": "ALA B 10", "length": 2, "residues": "SV",
+        "by_numbers": 2, "c_n_distance_A": 6.1, "built": True,
+    }  # fmt: skip
+    place = {"chain": "B", "insertion": ""}
+    built = [
+        {**place, "number": 8, "name": "SER", "whole": True, "atoms": ["N", "CA"]},
+        {**place, "number": 30, "name": "LYS", "whole": False, "atoms": ["NZ"]},
+    ]
+    change_json(gaps=[gap], built=built, plddt_mean=62.5, label="idealised start, not a fold")(
+        copy.files.cleaning[0]
+    )
+    groups = [{"residue": "ASP B 4", "group": "ASP", "pKa": 7.9, "protonated": True, "unusual": True}]
+    protonation = {"method": "propka", "pH": 7.0, "version": "3.5", "groups": groups}
+    change_json(histidines=[{"residue": "HIS B 5", "state": "HIE"}], protonation=protonation)(
+        copy.files.setup[0]
+    )
+    shown = Page(copy.write(copy.folder / "index.html"))
+    text = "".join(shown.text)
+    assert "my_structure is an idealised start, not a fold." in text
+    assert "mean pLDDT of 62.5; below 70" in text
+    assert list(shown.tables["Gaps within chains"][0].values()) == [
+        "B", "GLY B 7", "ALA B 10", "2", "SV", "6.1", "yes",
+    ]  # fmt: skip
+    assert [list(row.values()) for row in shown.tables["What was built"]] == [
+        ["B", "SER 8", "yes", "N, CA"], ["B", "LYS 30", "no", "NZ"],
+    ]  # fmt: skip
+    told = shown.facts("Simulated system")
+    assert (told["histidines"], told["protons placed by"]) == ("HIS B 5: HIE", "propka at pH 7")
+    (row,) = shown.tables["Groups that take up protons, by PROPKA"]
+    assert list(row.values()) == ["ASP B 4", "ASP", "7.9", "yes", "yes"]
+
+
 def test_links(run, page):
     links = read_tsv(run.files.links[0])
     (row,) = page.tables["Partners of the chains"]
@@ -679,7 +809,7 @@ def calm(run) -> dict:
     record = read_json(run.record)
     record["config"]["trajectories"].update(production_ns=10, replicas=2)
     (structure,) = read_structures(run.files)
-    for quality in structure.quality.values():
+    for quality in structure.ensembles[0].quality.values():
         quality["run"]["simd"] = quality["run"]["simd_possible"]
         quality["gates"]["drift_kJ_mol_ps_atom"]["outcome"] = "pass"
     nothing = np.zeros(1)
@@ -701,7 +831,9 @@ def test_nothing_is_warned_of_without_a_reason(calm):
 
 def in_gate(replica: int, name: str, outcome: str):
     """A change of the outcome of a quality check."""
-    return lambda run: run["structures"][0].quality[replica]["gates"][name].update(outcome=outcome)
+    return lambda run: (
+        run["structures"][0].ensembles[0].quality[replica]["gates"][name].update(outcome=outcome)
+    )
 
 
 def in_settings(**settings):
@@ -732,7 +864,7 @@ def fill_buckets(run: dict) -> None:
         (lambda run: run["genes"][0].update(genetic_codes={"4": 8}), "my_genome (4, not 11)", "proteins"),
         (lambda run: run["accounting"][0].update(set_aside="3"), "s: 3 of i (r)", "accounting"),
         (
-            lambda run: run["structures"][0].quality[1]["run"].update(simd="SSE2"),
+            lambda run: run["structures"][0].ensembles[0].quality[1]["run"].update(simd="SSE2"),
             "SSE2 instructions on a machine that has AVX2_256",
             "structures",
         ),
@@ -746,7 +878,7 @@ def test_each_warning_has_one_reason(calm, change, said, anchor):
 
 
 def test_checks_that_cannot_be_judged_are_counted_by_name(calm):
-    for quality in calm["structures"][0].quality.values():
+    for quality in calm["structures"][0].ensembles[0].quality.values():
         for name in ("temperature_K", "drift_kJ_mol_ps_atom"):
             quality["gates"][name]["outcome"] = "unknown"
     calm["structures"] *= 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from helixflow.files import read_json, read_tsv, write_text
 from helixflow.links.status import MISSING
 
 StrPath = str | os.PathLike[str]
+
+#: The folder of one of several temperatures.
+_TEMPERATURE = re.compile(r"[0-9.]+K")
 
 HEADER = ("stage", "item", "records_in", "records_out", "set_aside", "reason")
 
@@ -207,13 +211,18 @@ def _count_frames(files: StageFiles) -> Iterator[Entry]:
     written: Counter[str] = Counter()
     for path in files.quality:
         quality, (name, replica) = read_json(path), replica_of(path)
+        lost = quality["frames_expected"] - quality["frames"]
+        # A run that was kept although it failed this check says so itself.
+        told = lost > 0 and quality["gates"]["frames"]["outcome"] == "fail"
+        aside = {"not written, or not readable": lost} if told else {}
         item = f"{name} replica {replica} frames"
-        yield Entry("trajectories", item, quality["frames_expected"], quality["frames"])
+        yield Entry("trajectories", item, quality["frames_expected"], quality["frames"], aside)
         written[name] += quality["frames"]
     for path in files.coanalysis:
+        name = analysed_in(path)
         with h5py.File(path) as h5:
             frames = len(h5["frame/time_ps"])
-        yield Entry("coanalysis", f"{Path(path).stem} frames", written[Path(path).stem], frames)
+        yield Entry("coanalysis", f"{name} frames", written[name], frames)
 
 
 def _count_brought(files: StageFiles) -> Iterator[Entry]:
@@ -251,9 +260,22 @@ def count_rows(path: StrPath) -> int:
 
 
 def replica_of(path: StrPath) -> tuple[str, int]:
-    """Return the structure and the number of the replica whose folder a file is in."""
+    """Return what a file in a replica's folder is of: structure, with ``/300K`` if so, and the replica."""
     folder = Path(path).parent
-    return folder.parent.name, int(folder.name)
+    return _with_temperature(folder.parent, "trajectories"), int(folder.name)
+
+
+def analysed_in(path: StrPath) -> str:
+    """Return what a file of the co-analysis is of: the structure, with ``/300K`` where it is of one."""
+    path = Path(path)
+    return _with_temperature(path.with_name(path.name.removesuffix(".h5")), "coanalysis")
+
+
+def _with_temperature(path: Path, stage: str) -> str:
+    """Name the last folder, with the one above it where that is not yet the stage's."""
+    # A structure may have a name like a temperature, but its folder is in the stage's.
+    several = len(path.parts) > 2 and path.parts[-3] == stage and _TEMPERATURE.fullmatch(path.name)
+    return f"{path.parent.name}/{path.name}" if several else path.name
 
 
 def _reasons(set_aside: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -19,10 +19,12 @@ MOST_DRAWN = 6
 Curves = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-def coanalysis_parts(name: str, path: str | os.PathLike[str], figured: bool) -> list[Section]:
-    """Show the co-analysis of a structure, with figures or with tables alone."""
-    motion = Section(f"structure-{name}-motion", "Motion")
-    contacts = Section(f"structure-{name}-contacts", "Contacts and embeddings")
+def coanalysis_parts(
+    name: str, path: str | os.PathLike[str], figured: bool, where: str = ""
+) -> list[Section]:
+    """Show the co-analysis of a structure, with figures or with tables alone; `where` ends the headings."""
+    motion = Section(f"structure-{name}-motion", f"Motion{where}")
+    contacts = Section(f"structure-{name}-contacts", f"Contacts and embeddings{where}")
     with h5py.File(path) as h5:
         motion.blocks += [_means_table(h5)]
         contacts.blocks += [*_coverage(h5), _correlation_table(h5)]

@@ -10,12 +10,14 @@ from helixflow.buckets.sketches import SATURATED
 from helixflow.report.blocks import Json, number, percent, plural
 from helixflow.report.buckets import Spectrum
 from helixflow.report.overview import duration
-from helixflow.report.structures import Structure
+from helixflow.report.structures import Structure, ensembles_of
 
 #: Nanoseconds of production below which a trajectory is no sampling of what a protein does.
 SHORT_NS = 10
 #: Reasons to set atoms aside that are part of any clean-up, which the accounting alone names.
 EXPECTED = ("water", "hydrogen, pdb2gmx adds them", "other model", "other chain")
+#: Mean pLDDT of an AlphaFold model below which it is of low confidence, as its database has it.
+LOW_PLDDT = 70
 _MOST_NAMED = 10
 
 
@@ -57,6 +59,7 @@ def find_notices(
         *_of_model(model, long, trained),
         *(_of_sampling(run["config"]["trajectories"]) if structures else ()),
         *_of_gates(structures),
+        *_of_models(structures),
         *_of_seqres(structures),
         *_of_saturation(spectra),
         *_of_genetic_codes(run["samples"], genes),
@@ -97,20 +100,25 @@ def _of_sampling(settings: Json) -> Iterator[Notice]:
         )
 
 
-def _of_gates(structures: Iterable[Structure]) -> Iterator[Notice]:
+def _of_gates(structures: Sequence[Structure]) -> Iterator[Notice]:
     failed: list[str] = []
     judged: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
-    for structure in structures:
-        for replica, quality in structure.quality.items():
+    differing: list[str] = []
+    for ensemble in ensembles_of(structures):
+        for replica, quality in ensemble.quality.items():
             for name, gate in quality["gates"].items():
                 judged[name] += 1
                 if gate["outcome"] == "fail":
-                    failed.append(f"{structure.name} replica {replica} {name}")
+                    failed.append(f"{ensemble.name} replica {replica} {name}")
+                elif gate["outcome"] == "warn":
+                    differing.append(f"{ensemble.name} replica {replica} {name}")
                 elif gate["outcome"] == "unknown":
                     unknown[name] += 1
     if failed:
         yield Notice(f"Quality checks that failed: {_listed(failed)}.", "structures")
+    if differing:
+        yield Notice(f"Quality checks that warn: {_listed(differing)}.", "structures")
     if unknown:
         counts = [f"{name} ({count} of {plural(judged[name], 'replica')})" for name, count in unknown.items()]
         yield Notice(
@@ -118,6 +126,20 @@ def _of_gates(structures: Iterable[Structure]) -> Iterator[Notice]:
             f"{_listed(counts)}.",
             "structures",
         )
+
+
+def _of_models(structures: Iterable[Structure]) -> Iterator[Notice]:
+    """Tell of structures that no experiment has seen."""
+    for structure in structures:
+        label, plddt = structure.cleaning.get("label"), structure.cleaning.get("plddt_mean")
+        if label:
+            yield Notice(f"{structure.name} is an {label}.", "structures")
+        if plddt is not None and plddt < LOW_PLDDT:
+            yield Notice(
+                f"{structure.name} is a model predicted with a mean pLDDT of {number(plddt)}; below "
+                f"{LOW_PLDDT}, a prediction is of low confidence.",
+                "structures",
+            )
 
 
 def _of_seqres(structures: Iterable[Structure]) -> Iterator[Notice]:
@@ -191,8 +213,8 @@ def _of_set_aside(accounting: Iterable[Mapping[str, str]]) -> Iterator[Notice]:
         )
 
 
-def _of_simd(structures: Iterable[Structure]) -> Iterator[Notice]:
-    runs = [quality["run"] for structure in structures for quality in structure.quality.values()]
+def _of_simd(structures: Sequence[Structure]) -> Iterator[Notice]:
+    runs = [quality["run"] for one in ensembles_of(structures) for quality in one.quality.values()]
     pairs = {(run["simd"], run["simd_possible"]) for run in runs if run["simd"] and run["simd_possible"]}
     for built, possible in sorted(pairs):
         if built != possible:

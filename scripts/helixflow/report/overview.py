@@ -28,6 +28,8 @@ def summarise(run: Json, distinct: int, structures: int) -> str:
     if structures:
         settings = run["config"]["trajectories"]
         each = f"{plural(settings['replicas'], 'replica')} of {duration(settings['production_ns'])}"
+        if isinstance(settings["temperature_K"], list):
+            each += f" at each of {', '.join(map(number, settings['temperature_K']))} K"
         simulated = f"{plural(structures, 'structure')} simulated, {each}"
     return f"{counted}; {plural(distinct, 'distinct protein')} embedded; {simulated}."
 

@@ -20,12 +20,12 @@ from helixflow.report.links import links_part
 from helixflow.report.notices import Notice, find_notices
 from helixflow.report.overview import accounting_section, provenance_section, samples_section, summarise
 from helixflow.report.proteins import count_lengths, proteins_section, seen_proteins
+from helixflow.report.simulations import simulation_part
 from helixflow.report.structures import (
     Structure,
     cleaning_part,
     read_structures,
     setup_part,
-    simulation_part,
     structures_table,
 )
 
@@ -94,17 +94,26 @@ def structures_section(structures: Sequence[Structure]) -> Section:
             f"The first {MOST_FIGURED} structures have figures and the first {MOST_SHOWN} sections; what the "
             "others would show is in results/structures, trajectories, links and coanalysis."
         )
-    for rank, structure in enumerate(structures[:MOST_SHOWN]):
-        figured = rank < MOST_FIGURED
-        parts = [
-            cleaning_part(structure),
-            setup_part(structure),
-            simulation_part(structure, figured),
-            links_part(structure.name, structure.link_summary["chains"], structure.links),
-            *coanalysis_parts(structure.name, structure.coanalysis, figured),
-        ]
-        section.parts.append(Section(f"structure-{structure.name}", structure.name, parts=parts))
+    figures = MOST_FIGURED
+    for structure in structures[:MOST_SHOWN]:
+        # Several temperatures have figures each.
+        figures -= len(structure.ensembles)
+        section.parts.append(structure_part(structure, figured=figures >= 0))
     return section
+
+
+def structure_part(structure: Structure, figured: bool) -> Section:
+    """Show one structure: cleaning, set-up, links, and for each temperature simulation and co-analysis."""
+    links = links_part(structure.name, structure.link_summary["chains"], structure.links)
+    parts = [
+        cleaning_part(structure),
+        setup_part(structure),
+        *(simulation_part(ensemble, figured) for ensemble in structure.ensembles),
+        links,
+    ]
+    for one in structure.ensembles:
+        parts += coanalysis_parts(one.anchor, one.coanalysis, figured, one.where)
+    return Section(f"structure-{structure.name}", structure.name, parts=parts)
 
 
 def render(title: str, summary: str, notices: Sequence[Notice], sections: Sequence[Section]) -> str:

@@ -1,67 +1,93 @@
-"""Parts on a structure: how it was cleaned and set up, whether to trust its runs, what its chains are."""
+"""Parts on a structure: what was kept of its file, and how it was set up."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from helixflow.files import read_json
+from helixflow.report.accounting import StageFiles, analysed_in, replica_of
+from helixflow.report.blocks import Cell, Json, Section, Table, facts, number, plural, table
 
-from helixflow.files import read_json, read_tsv
-from helixflow.report.accounting import StageFiles, replica_of
-from helixflow.report.blocks import Cell, Figure, Json, Section, Table, facts, number, plural, table
-from helixflow.report.coanalysis import MOST_DRAWN
-from helixflow.report.figures import curves
-
-_OUTCOMES = {
+#: How the outcome of a check is shown.
+OUTCOMES = {
     "pass": Cell("✓ pass", "good"),
     "fail": Cell("✗ fail", "bad"),
+    "warn": Cell("! warning", "unsure"),
     "unknown": Cell("? unknown", "unsure"),
 }
-#: Column of the energies, title, label of the axis, and how to read it.
-_ENERGIES = (
-    ("temperature_K", "Temperature", "temperature (K)", "It should vary about the thermostat's temperature."),
-    ("density_kg_m3", "Density", "density (kg/m³)", "It should vary without a trend; water is near 1000."),
-    ("potential_kJ_mol", "Potential energy", "potential energy (kJ/mol)", "A trend means it still relaxes."),
-)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The replicas of a structure at one temperature; `quality` and `energy` have a value for each.
+
+    `name` is the structure's, with ``/300K`` behind it where there are several temperatures. `energy` and
+    `coanalysis` are paths.
+    """
+
+    name: str
+    quality: Mapping[int, Json]
+    energy: Mapping[int, str]
+    coanalysis: str
+
+    @property
+    def anchor(self) -> str:
+        """Name within an address."""
+        return self.name.replace("/", "-")
+
+    @property
+    def where(self) -> str:
+        """What ends the headings of its parts."""
+        temperature = self.name.partition("/")[2]
+        return f" at {temperature.removesuffix('K')} K" if temperature else ""
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What the stages wrote of a structure; `quality` and `energy` have a value for each replica.
-
-    `energy`, `links` and `coanalysis` are paths.
-    """
+    """What the stages wrote of a structure; `links` is a path."""
 
     name: str
     cleaning: Json
     setup: Json
-    quality: Mapping[int, Json]
-    energy: Mapping[int, str]
+    ensembles: Sequence[Ensemble]
     links: str
     link_summary: Json
-    coanalysis: str
+
+
+def ensembles_of(structures: Iterable[Structure]) -> list[Ensemble]:
+    """Give the ensembles of all structures."""
+    return [ensemble for structure in structures for ensemble in structure.ensembles]
 
 
 def read_structures(files: StageFiles) -> list[Structure]:
     """Read what the stages wrote of each structure."""
-    qualities, energies = _by_replica(files.quality), _by_replica(files.energy)
-    per_structure = (files.cleaning, files.setup, files.links, files.link_summaries, files.coanalysis)
+    ensembles = _read_ensembles(files)
+    per_structure = (files.cleaning, files.setup, files.links, files.link_summaries)
     structures = []
-    for cleaning, setup, links, summary, coanalysis in zip(*per_structure, strict=True):
+    for cleaning, setup, links, summary in zip(*per_structure, strict=True):
         name = Path(cleaning).parent.name
-        quality = {replica: read_json(path) for replica, path in qualities[name].items()}
-        told = read_json(cleaning), read_json(setup), quality, energies[name]
-        structures.append(Structure(name, *told, links, read_json(summary), coanalysis))
+        told = read_json(cleaning), read_json(setup), ensembles[name]
+        structures.append(Structure(name, *told, links, read_json(summary)))
     return structures
 
 
+def _read_ensembles(files: StageFiles) -> dict[str, list[Ensemble]]:
+    """Read the runs, by structure, in the order of the temperatures."""
+    qualities, energies = _by_replica(files.quality), _by_replica(files.energy)
+    found: dict[str, list[Ensemble]] = {}
+    for path in files.coanalysis:
+        name = analysed_in(path)
+        quality = {replica: read_json(one) for replica, one in qualities[name].items()}
+        found.setdefault(name.partition("/")[0], []).append(Ensemble(name, quality, energies[name], path))
+    return found
+
+
 def _by_replica(paths: Sequence[str]) -> dict[str, dict[int, str]]:
-    """Sort the files of replicas by structure and number."""
+    """Sort the files of replicas by what they are of, and number."""
     found: dict[str, dict[int, str]] = {}
     for (name, replica), path in sorted((replica_of(path), path) for path in paths):
         found.setdefault(name, {})[replica] = path
@@ -72,7 +98,8 @@ def structures_table(structures: Sequence[Structure]) -> Table:
     """List the structures, a row each."""
     rows = []
     for structure in structures:
-        gates = [gate for quality in structure.quality.values() for gate in quality["gates"].values()]
+        qualities = [quality for one in structure.ensembles for quality in one.quality.values()]
+        gates = [gate for quality in qualities for gate in quality["gates"].values()]
         outcomes = Counter(gate["outcome"] for gate in gates)
         rows.append(
             (
@@ -80,14 +107,14 @@ def structures_table(structures: Sequence[Structure]) -> Table:
                 len(structure.cleaning["chains"]),
                 structure.cleaning["residues_out"],
                 structure.setup["atoms"],
-                len(structure.quality),
-                *(outcomes[outcome] for outcome in _OUTCOMES),
+                len(qualities),
+                *(outcomes[outcome] for outcome in OUTCOMES),
             )
         )
     return table(
         "All structures",
-        "structure | chains # | residues # | atoms with water # | replicas # | checks passed # | failed # | "
-        "unknown #",
+        "structure | chains # | residues # | atoms with water # | runs # | checks passed # | failed # | "
+        "warnings # | unknown #",
         rows,
     )
 
@@ -120,10 +147,52 @@ def cleaning_part(structure: Structure) -> Section:
             ),
         ],
     )
+    section.blocks[:0] = _origins(cleaning)
+    section.blocks += _holes(cleaning)
     actions = [_action(action) for action in cleaning["actions"]]
     if actions:
         section.blocks.append(table("What was done", "what | chain | residue | details", actions))
     return section
+
+
+def _origins(cleaning: Json) -> list[str]:
+    """Say of a structure that no experiment has seen what it is."""
+    label, plddt = cleaning.get("label"), cleaning.get("plddt_mean")
+    lines = [f"This structure is an {label}: it was made from its sequence alone."] if label else []
+    if plddt is not None:
+        lines.append(
+            f"This structure is a prediction, with a mean pLDDT of {number(plddt)} of 100; that of each "
+            "residue is in residues.tsv."
+        )
+    return lines
+
+
+def _holes(cleaning: Json) -> list[Table]:
+    """Show what was missing within chains, and what was built."""
+    tables = []
+    if gaps := cleaning.get("gaps"):
+        rows = [
+            (
+                gap["chain"] or "(blank)",
+                gap["after"],
+                gap["before"],
+                gap["length"],
+                gap["residues"] or "not told",
+                gap["c_n_distance_A"],
+                gap["built"],
+            )
+            for gap in gaps
+        ]
+        headings = "chain | behind | before | residues # | sequence by SEQRES: | from C to N (Å) # | built"
+        tables.append(table("Gaps within chains", headings, rows))
+    if built := cleaning.get("built"):
+        residues = [
+            (*_action({"action": "", **one})[1:3], one["whole"], ", ".join(one["atoms"])) for one in built
+        ]
+        headings = "chain | residue | all of it | heavy atoms"
+        note = "No experiment has seen these atoms; where the others are was not changed."
+        tables.append(table("What was built", headings, residues, note))
+    return tables
 
 
 def _action(action: Json) -> tuple[str, str, str, str]:
@@ -151,74 +220,26 @@ def setup_part(structure: Structure) -> Section:
         "charge of the protein (e)": setup["charge"],
         "salt (mol/l)": setup["salt_M"],
         "disulfides": [" – ".join(pair) for pair in setup["disulfides"]],
+        **_protons(setup),
         "seed of the ions' places": str(setup["seed"]),
         "GROMACS": setup["gmx_version"],
     }
-    return Section(f"structure-{structure.name}-setup", "Set-up", [facts("Simulated system", system)])
-
-
-def simulation_part(structure: Structure, figured: bool) -> Section:
-    """Show the runs and whether they can be trusted, with figures or with tables alone."""
-    section = Section(f"structure-{structure.name}-simulation", "Simulation")
-    section.blocks += [_gates_table(structure.quality), _runs_table(structure.quality)]
-    if figured:
-        section.blocks += _energy_figures(structure.energy)
+    section = Section(f"structure-{structure.name}-setup", "Set-up", [facts("Simulated system", system)])
+    if groups := setup.get("protonation", {}).get("groups"):
+        rows = [
+            (one["residue"], one["group"], one["pKa"], one["protonated"], one["unusual"]) for one in groups
+        ]
+        headings = "residue | group | pKa # | protonated | unlike the force field's"
+        section.blocks.append(table("Groups that take up protons, by PROPKA", headings, rows))
     return section
 
 
-def _gates_table(qualities: Mapping[int, Json]) -> Table:
-    rows = [
-        (
-            name,
-            replica,
-            f"{number(gate['value'])} ± {number(gate['error'], 2)}" if gate["error"] else gate["value"],
-            number(gate["low"]) + (f" to {number(gate['high'])}" if gate["high"] != gate["low"] else ""),
-            _OUTCOMES[gate["outcome"]],
-        )
-        for replica, quality in qualities.items()
-        for name, gate in quality["gates"].items()
-    ]
-    return table(
-        "Checks of the production",
-        "check | replica # | value # | allowed # | outcome",
-        rows,
-        "Behind ± is the standard error. Where two of it reach over a limit, or where it cannot be told, the "
-        "outcome is unknown.",
-    )
-
-
-def _runs_table(qualities: Mapping[int, Json]) -> Table:
-    told = ("gmx_version", "simd", "simd_possible", "gpu_support", "ranks", "threads", "performance_ns_day")
-    rows = [
-        (
-            replica,
-            str(quality["seeds"]["gen_seed"]),
-            quality["settings"]["production_ns"],
-            quality["frames"],
-            *(quality["run"][name] for name in told),
-        )
-        for replica, quality in qualities.items()
-    ]
-    return table(
-        "Runs",
-        "replica # | seed # | length (ns) # | frames # | GROMACS | SIMD | SIMD possible | GPU support | "
-        "ranks # | threads # | ns a day #",
-        rows,
-    )
-
-
-def read_energies(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64]]:
-    """Read the energies of a run, (T,) each, by the names of their columns."""
-    rows = read_tsv(path)
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-
-
-def _energy_figures(paths: Mapping[int, str]) -> list[Figure]:
-    drawn = list(paths.items())[:MOST_DRAWN]
-    energies = {f"replica {replica}": read_energies(path) for replica, path in drawn}
-    figures = []
-    for column, title, label, reading in _ENERGIES:
-        series = {replica: (values["time_ps"], values[column]) for replica, values in energies.items()}
-        svg = curves(series, "time (ps)", label)
-        figures.append(Figure(title, svg, f"{title} over time, a curve per replica.", reading))
-    return figures
+def _protons(setup: Json) -> dict[str, Any]:
+    """Say how the protons were placed, as far as the set-up tells."""
+    told: dict[str, Any] = {}
+    if protonation := setup.get("protonation"):
+        at = f" at pH {number(protonation['pH'])}" if "pH" in protonation else ""
+        told["protons placed by"] = protonation["method"] + at
+    if "histidines" in setup:
+        told["histidines"] = [f"{one['residue']}: {one['state']}" for one in setup["histidines"]]
+    return told

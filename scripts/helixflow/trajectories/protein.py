@@ -3,42 +3,65 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from helixflow.files import write_text
-from helixflow.gmx import GmxTools
 from helixflow.structures.residues import Residue, pdb_line
 from helixflow.structures.topology import Protein
+from helixflow.trajectories.frames import FrameReader, Frames
+from helixflow.trajectories.images import Assembly, bond_tree, centre, make_whole
 
 
-def extract_protein(gmx: GmxTools, tpr: str, trajectory: str, final: str) -> None:
+def extract_protein(
+    trajectory: str | os.PathLike[str],
+    final: str | os.PathLike[str],
+    protein: Protein,
+    assembly: Assembly,
+    precision_per_nm: float,
+    measure: Callable[[Frames], None],
+) -> str:
     """Take the protein out of a trajectory, its molecules whole and together, its centre in the box's.
 
-    All names are of files in the folder of `gmx`; ``whole.xtc`` and ``protein.tpr`` are written on the way.
-    """
-    gmx("convert-tpr", s=tpr, o="protein.tpr", answers=["Protein"])
-    gmx("trjconv", s=tpr, f=trajectory, o="whole.xtc", pbc="whole", answers=["Protein"])
-    # Chains that are whole can still lie in different images of the box.
-    answers = ["Protein", "Protein", "Protein"]
-    gmx("trjconv", s="protein.tpr", f="whole.xtc", o=final, pbc="cluster", center=True, answers=answers)
-
-
-def measure_frames(path: str | os.PathLike[str], protein: Protein) -> tuple[int, float]:
-    """Count the frames of a protein's trajectory, and measure its longest bond.
+    Parameters
+    ----------
+    trajectory, final : path
+        XTC files: of all atoms, the protein's first, and of the protein.
+    protein : Protein
+        Its bonds tell what is whole.
+    assembly : Assembly
+        What keeps its molecules together.
+    precision_per_nm : float
+        Steps of a nanometre to which positions are rounded.
+    measure : callable
+        Gets every block of frames that is written.
 
     Returns
     -------
-    (int, float)
-        Frames, and nm; a molecule that is broken over the box has bonds of several nm.
+    str
+        Why the frame after the last one could not be read; empty at the end of the file.
     """
     from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
-    first, second = np.array(protein.bonds).T
-    with XTCFile(os.fspath(path)) as frames:
-        longest = [np.linalg.norm(frame.x[first] - frame.x[second], axis=1).max() for frame in frames]
-    return len(longest), float(max(longest))
+    tree = bond_tree(len(protein.atoms), protein.bonds)
+    reader = FrameReader(trajectory, len(protein.atoms))
+    with XTCFile(os.fspath(final), "w") as xtc:
+        for frames in reader:
+            whole = make_whole(frames.positions, frames.boxes, tree)
+            centred = centre(assembly.gather(whole, frames.boxes), frames.boxes)
+            written = replace(frames, positions=centred)
+            _append(xtc, written, precision_per_nm)
+            measure(written)
+    return reader.damage
+
+
+def _append(xtc: object, frames: Frames, precision: float) -> None:
+    for time, step, box, positions in zip(
+        frames.times, frames.steps, frames.boxes, frames.positions, strict=True
+    ):
+        xtc.write(positions.astype(np.float32), box.astype(np.float32), step, time, precision)  # type: ignore[attr-defined]
 
 
 def write_first_frame(

@@ -59,6 +59,7 @@ class SimulationSettings:
     hydrogen_mass_factor: float = 1
     family: str = "amber"
     mdp: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    precision_per_nm: int = 1000
 
     def __post_init__(self) -> None:
         for phase in PHASES:
@@ -165,6 +166,7 @@ def _phase(phase: str, settings: SimulationSettings, replica: int) -> dict[str, 
         "nstlog": frame,
         "nstxout-compressed": frame if phase == "production" else 0,
         **FORCES[settings.family],
+        "compressed-x-precision": settings.precision_per_nm,
         "constraints": "h-bonds",
         "constraint-algorithm": "lincs",
         "tcoupl": "V-rescale",
