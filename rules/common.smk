@@ -16,7 +16,8 @@ from helixflow.files import remove_all_leftovers
 from helixflow.proteins.clusters import check_clustering
 from helixflow.samples import DNA_KINDS, check_partitions, find_sheet, read_manifest, read_sheet
 from helixflow.sequences.lock import check_lock
-from helixflow.trajectories.settings import check_lengths
+from helixflow.trajectories.plan import check_running
+from helixflow.trajectories.settings import check_lengths, temperature_folders, temperature_of
 
 # The members of a collection; a manifest is read once.
 members_of = cache(read_manifest)
@@ -26,6 +27,7 @@ with one_line():
     buckets.check_settings(config["buckets"])
     embeddings.check_settings(config["embeddings"])
     check_lengths(config["trajectories"])
+    check_running(config["trajectories"])
     sheet = find_sheet(config["samples"], ["", workflow.basedir])
     samples = read_sheet(sheet)
     check_partitions(config["buckets"]["partitions"], samples.values())
@@ -95,6 +97,7 @@ dna = holding(*DNA_KINDS)
 reads = holding("reads")
 protein_files = holding("proteins")
 structures = named("structure")
+temperatures = temperature_folders(config["trajectories"]["temperature_K"])
 replicas = [str(number) for number in range(1, config["trajectories"]["replicas"] + 1)]
 shards = [f"{number:03d}" for number in range(config["embeddings"]["shards"])]
 
@@ -102,5 +105,8 @@ shards = [f"{number:03d}" for number in range(config["embeddings"]["shards"])]
 wildcard_constraints:
     sample=any_of(samples),
     structure=any_of(structures),
+    temperature="(/[0-9.]+K)?",
     replica="[1-9][0-9]*",
+    pack="[1-9][0-9]*([-_][1-9][0-9]*)*",
+    segment="[0-9.]+",
     shard="[0-9]{3}",

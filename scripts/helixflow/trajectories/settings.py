@@ -86,6 +86,17 @@ class SimulationSettings:
         return 1000 * self.seed + replica
 
 
+def temperature_folders(value: float | list[float]) -> list[str]:
+    """Give what a temperature adds to a path: nothing for one number, ``/300K`` in a list."""
+    return [f"/{kelvin:g}K" for kelvin in value] if isinstance(value, list) else [""]
+
+
+def temperature_of(folder: str, value: float | list[float]) -> float:
+    """Give the temperature, in K, of a path of `temperature_folders`."""
+    values = value if isinstance(value, list) else [value]
+    return values[temperature_folders(value).index(folder)]
+
+
 def check_lengths(section: Mapping[str, Any]) -> None:
     """See that the section ``trajectories`` of the configuration makes a protocol, before any job starts."""
     SimulationSettings(**{field.name: section[field.name] for field in fields(SimulationSettings)})

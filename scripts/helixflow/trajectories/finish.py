@@ -1,8 +1,7 @@
-"""One replica: equilibrated at constant volume and constant pressure, produced, judged and put in place."""
+"""A finished production judged, and its results put in place."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
@@ -11,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from helixflow.errors import SimulationError
-from helixflow.files import copy_whole, file_digest, whole_file, write_json, write_text
+from helixflow.files import read_json, whole_file, write_json
 from helixflow.gmx import GmxTools
 from helixflow.structures.residues import read_residues
 from helixflow.structures.topology import Protein, read_protein
-from helixflow.trajectories.mdrun import run_phase
 from helixflow.trajectories.protein import extract_protein, measure_frames, write_first_frame
 from helixflow.trajectories.quality import BOND_LIMIT, judge, judge_energies, read_log, write_energies
-from helixflow.trajectories.settings import FIXED_PAIR_LIST, PHASES, SimulationSettings, phase_mdp
+from helixflow.trajectories.settings import SimulationSettings
 
 _log = logging.getLogger(__name__)
 
@@ -27,18 +25,10 @@ RESULTS = {
     "protein.xtc": "protein.xtc",
     "protein.pdb": "protein.pdb",
     "trajectory.xtc": "production.xtc",
-    "topology.tpr": "production.tpr",
     "final.gro": "production.gro",
     "energy.edr": "production.edr",
     "energy.tsv": "energy.tsv",
     "quality.json": "quality.json",
-}
-
-#: What each phase begins with: coordinates, velocities where there are some, and where atoms are held.
-_GROMPP_INPUTS = {
-    "nvt": {"p": "topol.top", "c": "minimised.gro", "r": "minimised.gro"},
-    "npt": {"p": "topol.top", "c": "nvt.gro", "t": "nvt.cpt", "r": "minimised.gro"},
-    "production": {"p": "topol.top", "c": "npt.gro", "t": "npt.cpt"},
 }
 
 
@@ -53,57 +43,55 @@ class System:
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """What decides how fast and how strictly it is done; of a trajectory, the last digits at most."""
+class Judgement:
+    """Whether a run that fails a check is an error, or only marked."""
 
-    program: str
-    threads: int
-    checkpoint_min: float
     gates: str
 
 
-def simulate_replica(
-    system: System, replica: int, settings: SimulationSettings, run: RunSettings, scratch: Path, results: Path
+def finish_replica(
+    folder: Path,
+    system: System,
+    replica: int,
+    settings: SimulationSettings,
+    judgement: Judgement,
+    program: str,
+    results: Path,
 ) -> None:
-    """Simulate one replica, or continue it where it was stopped.
+    """Take the protein out of a finished production, judge the run, and put its results in place.
 
     Parameters
     ----------
+    folder : Path
+        Holds ``production.{tpr,xtc,edr,log,gro}`` and ``runs.json``.
     system : System
-        What is simulated.
+        What was simulated.
     replica : int
-        Number from 1, from which its seeds follow.
+        Number from 1.
     settings : SimulationSettings
         The protocol.
-    run : RunSettings
-        Program, threads, checkpoints, and whether a failed check is an error.
-    scratch : Path
-        Folder of the run, kept until all results are in place.
+    judgement : Judgement
+        What a failed check means.
+    program : str
+        The GROMACS program.
     results : Path
         Folder that gets the files of `RESULTS`.
 
     Raises
     ------
     SimulationError
-        Naming structure, replica and phase, or the check that failed.
+        Naming structure, replica and the check that failed.
     """
     subject = f"{system.structure} replica {replica}"
-    parameters = {phase: phase_mdp(phase, settings, replica) for phase in PHASES}
-    _open_scratch(scratch, system, parameters)
-    gmx = GmxTools(run.program, scratch.resolve(), SimulationError, subject)
-    for phase, mdp in parameters.items():
-        # More threads add forces up in any order, so there the fastest pair list costs no exactness.
-        mdp += FIXED_PAIR_LIST if run.threads == 1 else ""
-        run_phase(gmx, phase, mdp, _GROMPP_INPUTS[phase], run.threads, run.checkpoint_min)
+    gmx = GmxTools(program, folder.resolve(), SimulationError, subject)
     protein = read_protein(system.topology.read_text(encoding="utf-8"))
     extract_protein(gmx, "production.tpr", "production.xtc", "protein.xtc")
-    write_first_frame(
-        scratch / "protein.xtc", protein, read_residues(system.residues), scratch / "protein.pdb"
-    )
+    write_first_frame(folder / "protein.xtc", protein, read_residues(system.residues), folder / "protein.pdb")
     quality = assess(gmx, protein, settings)
+    quality["run"]["continuations"] = sum(run["continued"] for run in read_json(folder / "runs.json"))
     seed = settings.run_seed(replica)
     write_json(
-        scratch / "quality.json",
+        folder / "quality.json",
         {
             "structure": system.structure,
             "replica": replica,
@@ -112,12 +100,9 @@ def simulate_replica(
             "settings": asdict(settings),
         },
     )
-    _demand_gates(quality["gates"], run.gates, subject, scratch)
+    _demand_gates(quality["gates"], judgement.gates, subject, folder)
     for name, source in RESULTS.items():
-        _put_in_place(scratch / source, results / name)
-    # Without its digest, a folder that is half removed is not taken for one to continue in.
-    (scratch / "inputs.sha256").unlink()
-    shutil.rmtree(scratch)
+        _put_in_place(folder / source, results / name)
 
 
 def assess(gmx: GmxTools, protein: Protein, settings: SimulationSettings) -> dict[str, Any]:
@@ -139,7 +124,7 @@ def assess(gmx: GmxTools, protein: Protein, settings: SimulationSettings) -> dic
     gates = {
         "end_ps": judge(float(energies["time_ps"][-1]), end - step / 2, end + step / 2),
         "frames": judge(frames, settings.frames, settings.frames),
-        "step_files": judge(len(list(folder.glob("step*.pdb"))), 0, 0),
+        "step_files": judge(sum(len(run["step_files"]) for run in read_json(folder / "runs.json")), 0, 0),
         "longest_bond_nm": judge(longest_bond, 0, BOND_LIMIT),
         **judge_energies(energies, settings.temperature_K, atoms),
     }
@@ -152,19 +137,6 @@ def assess(gmx: GmxTools, protein: Protein, settings: SimulationSettings) -> dic
         "frames_expected": settings.frames,
         "run": read_log(log),
     }
-
-
-def _open_scratch(scratch: Path, system: System, parameters: dict[str, str]) -> None:
-    """Keep the folder of a run with the same inputs, so that it continues; else begin an empty one."""
-    inputs = [*parameters.values(), file_digest(system.topology), file_digest(system.minimised)]
-    digest = hashlib.sha256("\n".join(inputs).encode()).hexdigest()
-    note = scratch / "inputs.sha256"
-    if note.exists() and note.read_text(encoding="utf-8") == digest:
-        return
-    shutil.rmtree(scratch, ignore_errors=True)
-    copy_whole(system.topology, scratch / "topol.top")
-    copy_whole(system.minimised, scratch / "minimised.gro")
-    write_text(note, digest)
 
 
 def _demand_gates(gates: dict[str, dict[str, Any]], policy: str, subject: str, scratch: Path) -> None:
