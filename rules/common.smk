@@ -16,8 +16,8 @@ from helixflow.files import remove_all_leftovers
 from helixflow.proteins.clusters import check_clustering
 from helixflow.samples import DNA_KINDS, check_partitions, find_sheet, read_manifest, read_sheet
 from helixflow.sequences.lock import check_lock
-from helixflow.trajectories.plan import check_running
-from helixflow.trajectories.settings import check_lengths, temperature_folders, temperature_of
+from helixflow.trajectories.plan import check_running, temperature_of
+from helixflow.trajectories.settings import check_lengths, temperature_folders
 
 # The members of a collection; a manifest is read once.
 members_of = cache(read_manifest)

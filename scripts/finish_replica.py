@@ -7,7 +7,7 @@ log_to(snakemake.log[0])
 from pathlib import Path
 
 from helixflow.trajectories.finish import Judgement, SimulationSettings, System
-from helixflow.trajectories.segments import join_and_finish
+from helixflow.trajectories.joining import join_and_finish
 
 wildcards, given = snakemake.wildcards, {name: Path(str(path)) for name, path in snakemake.input.items()}
 scratch = Path(f"work/trajectories/{wildcards.structure}{wildcards.temperature}/{wildcards.replica}")

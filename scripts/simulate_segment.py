@@ -8,7 +8,8 @@ from pathlib import Path
 
 from helixflow.trajectories.layout import job_of
 from helixflow.trajectories.plan import plan_pack, record_begin
-from helixflow.trajectories.segments import segment_of, simulate_segment
+from helixflow.trajectories.runs import segment_of
+from helixflow.trajectories.segments import simulate_segment
 
 wildcards, keys, resources = snakemake.wildcards, snakemake.config["trajectories"], snakemake.resources
 name = wildcards.structure + wildcards.temperature

@@ -1,6 +1,8 @@
 """Trajectories: a solvated box minimised, equilibrated and simulated, with the quality of each run told.
 
-`settings` turns the configuration into GROMACS run parameters, `mdrun` runs one phase or continues it,
-`minimise` and `simulate` are the two jobs, `protein` takes the protein out whole and centred, and
-`quality` judges a finished run.
+`settings` turns the configuration into GROMACS run parameters, `minimise` and `equilibrate` make a system
+ready. A production is a chain of `segments`, each of several `runs` where replicas share a job: `plan` says
+which, `packing` and `layout` how they share the machine, and `mdrun` starts, stops and continues them.
+`joining` makes one trajectory of them, with every frame once, frame by frame as `parts` reads them;
+`protein` takes the protein out whole and centred, `quality` judges, and `finish` puts the results in place.
 """

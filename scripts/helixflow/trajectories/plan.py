@@ -16,9 +16,10 @@ from typing import Any
 
 from helixflow.errors import ConfigError
 from helixflow.files import read_json, write_json
+from helixflow.trajectories.settings import temperature_folders
 
-#: A pair list lives this many steps; a run that begins at another step finds other last digits.
-_PAIR_LIST_STEPS = 10
+#: A pair list of an exact run lives this long; one that begins at another step finds other last digits.
+_PAIR_LIST_FS = 20
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,12 @@ def segment_ends(section: Mapping[str, Any]) -> tuple[str, ...]:
     length = Fraction(str(section["production_ns"])) * 1000
     segment = Fraction(str(section["segment_ns"])) * 1000 or length
     frame = Fraction(str(section["frame_ps"])) / step
-    unit = math.lcm(max(1, int(frame)), _PAIR_LIST_STEPS) * step
+    pair_list = max(1, int(_PAIR_LIST_FS / Fraction(str(section["timestep_fs"]))))
+    unit = math.lcm(max(1, int(frame)), pair_list) * step
     if segment < length and segment % unit:
         raise ConfigError(
             f"config: 'trajectories/segment_ns' is {section['segment_ns']:g}, expected a multiple of "
-            f"{float(unit / 1000):g}: whole frames, and pair lists of {_PAIR_LIST_STEPS} steps"
+            f"{float(unit / 1000):g}: whole frames, and pair lists of {pair_list} steps"
         )
     count = max(1, math.ceil(length / segment))
     return tuple(_text(min(length, segment * number)) for number in range(1, count + 1))
@@ -61,6 +63,12 @@ def check_running(section: Mapping[str, Any]) -> None:
         )
     if section["packing"] != "auto":
         pack_size(section["packing"], 1)
+
+
+def temperature_of(folder: str, value: float | Sequence[float]) -> float:
+    """Give the temperature, in K, of a folder of `temperature_folders`."""
+    values = [value] if isinstance(value, int | float) else list(value)
+    return values[temperature_folders(value).index(folder)]
 
 
 def pack_size(packing: str | int, replicas: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any
@@ -86,15 +86,9 @@ class SimulationSettings:
         return 1000 * self.seed + replica
 
 
-def temperature_folders(value: float | list[float]) -> list[str]:
-    """Give what a temperature adds to a path: nothing for one number, ``/300K`` in a list."""
-    return [f"/{kelvin:g}K" for kelvin in value] if isinstance(value, list) else [""]
-
-
-def temperature_of(folder: str, value: float | list[float]) -> float:
-    """Give the temperature, in K, of a path of `temperature_folders`."""
-    values = value if isinstance(value, list) else [value]
-    return values[temperature_folders(value).index(folder)]
+def temperature_folders(value: float | Sequence[float]) -> list[str]:
+    """Name the level of the results that tells temperatures apart: none for one, else such as ``/300K``."""
+    return [""] if isinstance(value, int | float) else [f"/{each:g}K" for each in value]
 
 
 def check_lengths(section: Mapping[str, Any]) -> None:
@@ -136,9 +130,11 @@ def phase_mdp(phase: str, settings: SimulationSettings, replica: int) -> str:
         "tau-t": "0.1 0.1",
         "ref-t": f"{settings.temperature_K:g} {settings.temperature_K:g}",
         "ld-seed": seed,
+        # Not used where velocities are there, but GROMACS would write one by chance.
+        "gen-seed": seed,
     }
     if phase == "nvt":
-        parameters |= {"gen-vel": "yes", "gen-temp": settings.temperature_K, "gen-seed": seed}
+        parameters |= {"gen-vel": "yes", "gen-temp": settings.temperature_K}
     else:
         parameters |= {
             "gen-vel": "no",
