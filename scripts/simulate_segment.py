@@ -11,11 +11,10 @@ from helixflow.trajectories.plan import plan_pack, record_begin
 from helixflow.trajectories.runs import segment_of
 from helixflow.trajectories.segments import simulate_segment
 
-wildcards, keys, resources = snakemake.wildcards, snakemake.config["trajectories"], snakemake.resources
-name = wildcards.structure + wildcards.temperature
+keys, wildcards, resources = snakemake.config["trajectories"], snakemake.wildcards, snakemake.resources
+name, pack, end = wildcards.structure + wildcards.temperature, wildcards.pack, wildcards.segment
 job = job_of(keys, snakemake.config["gmx"], snakemake.threads, resources.mpi, resources.runtime)
-record_begin(name, wildcards.pack, plan_pack(name, wildcards.pack, keys))
-segment = segment_of(name, wildcards.pack, wildcards.segment, snakemake.input.run_inputs,
-                     snakemake.input.previous, keys["timestep_fs"])  # fmt: skip
-scratch = Path(f"work/trajectories/{name}/segments/{wildcards.pack}/{wildcards.segment}")
+record_begin(name, pack, plan_pack(name, pack, keys))
+segment = segment_of(name, pack, end, **snakemake.input, timestep_fs=keys["timestep_fs"])
+scratch = Path("work/trajectories", name, "segments", pack, end)
 simulate_segment(segment, job, keys["packing"], scratch, Path(snakemake.output[0]))

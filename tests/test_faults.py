@@ -48,7 +48,7 @@ def running_in(folder: Path) -> list[int]:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
 @pytest.mark.parametrize(
     "moment",
-    ["results/sequences/*.fasta.gz", "work/trajectories/*/*/npt.log", 
+    ["results/sequences/*.fasta.gz", "work/trajectories/*/*/npt.log",
      "work/trajectories/*/segments/*/*/*/*.xtc",
      "results/coanalysis/*.h5"],
     ids=["sequences", "equilibration", "production", "coanalysis"],

@@ -187,7 +187,9 @@ def ready(system, tmp_path_factory) -> Path:
 
 
 def trajectories(segments: list[Path], replica: int) -> list[bytes]:
-    return [path.read_bytes() for segment in segments for path in (segment / str(replica)).glob("*.xtc")]
+    return [
+        path.read_bytes() for segment in segments for path in (segment / str(replica)).glob("production.xtc")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -229,15 +231,16 @@ def test_one_program_of_mpi_gives_the_same_bytes_also_when_one_replica_is_behind
     limited = replace(job, end=time.time())
     with pytest.raises(SimulationError, match="stopped by its time limit"):
         simulate_production(*given[:3], limited, *given[4:])
-    # As if replica 2 had been stopped before its first checkpoint.
-    for path in (tmp_path / "scratch/1/2").glob("production*.cpt"):
-        path.unlink()
+    # As if replica 2 had been killed before its first checkpoint.
+    (tmp_path / "scratch/1/2/production.cpt").unlink()
+    record = read_json(tmp_path / "scratch/1/2/runs.json")
+    write_json(tmp_path / "scratch/1/2/runs.json", [{**record[0], "exit_status": None}])
     segments = simulate_production(*given)
     for replica in (1, 2):
-        logs = sorted((segments[1] / str(replica)).glob("*.log"))
-        assert "-multidir" in logs[0].read_text()
-        [last] = trajectories(segments[1:], replica)
-        assert last == alone[replica][1]
+        texts = [(segment / str(replica) / "production.log").read_text() for segment in segments]
+        assert "-multidir" in texts[0].partition("Command line:")[2][:300]
+        assert "-multidir" not in texts[0].rpartition("Command line:")[2][:300]
+        assert trajectories(segments, replica) == alone[replica]
 
 
 @needs_gmx

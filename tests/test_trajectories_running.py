@@ -28,7 +28,7 @@ from helixflow.trajectories.layout import (
     read_layout,
     shared_layout,
 )
-from helixflow.trajectories.parts import choose_frames, edr_frames, join_frames, xtc_frames
+from helixflow.trajectories.parts import begin_part, edr_frames, end_part, join_parts, xtc_frames
 from simulating import RunSettings, simulate_production, simulate_replica
 from test_trajectories import RUN, SAME_BYTES, SHORT, needs_gmx, prepare
 
@@ -260,8 +260,8 @@ def test_production_with_steps_of_8_fs_blows_up_and_leaves_the_others_of_its_pac
 
 
 def join(segments: list[Path], replica: int, folder: Path, kind: str) -> int:
-    parts = [part for segment in segments for part in sorted((segment / str(replica)).glob(f"*part*{kind}"))]
-    return join_frames(parts, folder / f"joined{kind}", 100, 2000)
+    parts = [segment / str(replica) / f"production{kind}" for segment in segments]
+    return join_parts(parts, folder / f"joined{kind}", 100, 2000)
 
 
 @needs_gmx
@@ -308,16 +308,47 @@ def test_frames_of_parts_are_those_that_gromacs_counts(undisturbed, tmp_path):
             part.write_bytes(whole[: frames[-1].end - cut])
             with part.open("rb") as stream:
                 assert list(reader(stream)) == frames[:-1]
-        [kept] = choose_frames([undisturbed / name], reader, 100)
-        assert kept == frames
+        joined = tmp_path / f"joined{part.suffix}"
         with pytest.raises(
-            SimulationError, match="20 frames, expected 21; the first missing is at step 2000"
+            SimulationError, match="20 frames, expected 21; where step 2000 should be there is n"
         ):
-            join_frames([tmp_path / name], tmp_path / f"joined{part.suffix}", 100, 2000)
+            join_parts([part], joined, 100, 2000)
+        last = tmp_path / "last"
+        last.write_bytes(whole[frames[-2].start :])
+        part.write_bytes(whole[: frames[-1].start])
+        with pytest.raises(
+            SimulationError, match="22 frames, expected 21; where step 2000 should be there is 19"
+        ):
+            join_parts([part, last], joined, 100, 2000)
         damaged = tmp_path / f"damaged{part.suffix}"
         damaged.write_bytes(whole[: frames[3].start] + b"\0" * 99 + whole[frames[3].start :])
         with damaged.open("rb") as stream, pytest.raises(SimulationError, match=f"byte {frames[3].start}"):
             list(reader(stream))
+
+
+def test_part_begins_where_the_one_before_ended_and_keeps_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("helixflow.trajectories.parts.TAIL", 100)
+    letters = bytes(range(250)) * 2
+    (tmp_path / "grown").write_bytes(letters)
+    end_part(tmp_path / "grown", 450, tmp_path / "part", tmp_path / "tail")
+    assert (tmp_path / "part").read_bytes() == letters[450:]
+    assert (tmp_path / "tail").read_bytes() == letters[-100:]
+    begin_part(tmp_path / "tail", 500, tmp_path / "begun")
+    assert (tmp_path / "begun").read_bytes() == bytes(400) + letters[-100:]
+
+
+@needs_gmx
+def test_segment_behind_a_long_trajectory_appends_to_its_end_alone(system, tmp_path, monkeypatch):
+    """With more than is kept of the files, mdrun finds a hole where the segments before wrote."""
+    settings = replace(LONG, frame_ps=0.02)
+    simulate_replica(system, 1, settings, RUN, tmp_path / "scratch", tmp_path / "1")
+    assert (tmp_path / "1/trajectory.xtc").stat().st_size > 1.8 * (1 << 20)
+    (tmp_path / "2/1").mkdir(parents=True)
+    for name in ("topology.tpr", "mdout.mdp", "processed.top"):
+        shutil.copy(tmp_path / "1" / name, tmp_path / "2/1")
+    monkeypatch.setattr("helixflow.trajectories.parts.TAIL", 1100000)
+    simulate_replica(system, 1, settings, RUN, tmp_path / "2/scratch", tmp_path / "2/1", ["3", "4"])
+    demand_same(tmp_path / "2/1", tmp_path / "1")
 
 
 # The layout

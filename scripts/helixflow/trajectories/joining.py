@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helixflow.errors import SimulationError
-from helixflow.files import copy_whole, read_json, write_json, write_text
+from helixflow.files import copy_whole, read_json, write_json
 from helixflow.trajectories.finish import Judgement, System, finish_replica
-from helixflow.trajectories.parts import join_frames
-from helixflow.trajectories.runs import PRODUCTION, part_number
+from helixflow.trajectories.parts import concatenate, join_parts
+from helixflow.trajectories.runs import PRODUCTION
 from helixflow.trajectories.settings import SimulationSettings
 
 
@@ -44,9 +44,9 @@ def join_segments(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for kind in ("xtc", "edr"):
-        join_frames(_all_parts(places, kind), folder / f"production.{kind}", frame_steps, steps)
-    logs = [path.read_text(encoding="utf-8", errors="replace") for path in _all_parts(places, "log")]
-    write_text(folder / "production.log", "".join(logs))
+        name = f"production.{kind}"
+        join_parts([place / name for place in places], folder / name, frame_steps, steps)
+    concatenate([place / "production.log" for place in places], folder / "production.log")
     copy_whole(tpr, folder / "production.tpr")
     copy_whole(places[-1] / "production.gro", folder / "production.gro")
     runs = [entry for place in places for entry in read_json(place / "runs.json")]
@@ -83,9 +83,3 @@ def join_and_finish(
     split = {"pack": segments[0].parent.name, "segments_ps": [segment.name for segment in segments]}
     write_json(results / "segments.json", {**split, "runs": read_json(folder / "runs.json")})
     shutil.rmtree(folder)
-
-
-def _all_parts(places: Sequence[Path], kind: str) -> list[Path]:
-    return [
-        path for place in places for path in sorted(place.glob(f"production.part*.{kind}"), key=part_number)
-    ]

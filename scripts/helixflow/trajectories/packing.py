@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,14 @@ def candidate_layouts(job: Job, build: GmxBuild, runs: int, environment: dict[st
     else:
         counts = [count for count in range(1, most + 1) if count == most or not count & (count - 1)]
     found = [shared_layout(job, build, count, environment) for count in counts]
-    if build.mpi == "MPI" and job.launcher and runs > 1:
-        # The ranks of all runs begin together, so there is no second turn.
-        all_at_once = shared_layout(job, build, runs, environment)
-        found.append(Layout(**{**asdict(all_at_once), "multidir": True, "together": runs}))
-    sharing = [Layout(**{**asdict(layout), "mps": True}) for layout in found if _can_share(layout)]
-    return found + sharing
+    if _can_be_one(job, build, runs):
+        found.append(replace(shared_layout(job, build, runs, environment), multidir=True))
+    return found + [replace(layout, mps=True) for layout in found if _can_share(layout)]
+
+
+def _can_be_one(job: Job, build: GmxBuild, runs: int) -> bool:
+    """Whether the runs can be one MPI program, whose ranks all begin together."""
+    return build.mpi == "MPI" and bool(job.launcher) and 1 < runs <= job.cores // job.ranks
 
 
 def _can_share(layout: Layout) -> bool:
@@ -59,7 +61,7 @@ def _can_share(layout: Layout) -> bool:
 def fixed_layout(job: Job, build: GmxBuild, runs: int, environment: dict[str, str]) -> Layout:
     """Lay a number of replicas out that the config names: all at a time, as far as there are cores."""
     layout = shared_layout(job, build, max(1, min(runs, job.cores // job.ranks)), environment)
-    return Layout(**{**asdict(layout), "mps": _can_share(layout)})
+    return replace(layout, mps=_can_share(layout), multidir=_can_be_one(job, build, runs))
 
 
 def choose_layout(
@@ -113,7 +115,7 @@ def measure_layout(
     for folder in folders:
         folder.mkdir(parents=True)
         shutil.copyfile(tpr, folder / "trial.tpr")
-    trial = Job(**{**asdict(job), "end": None})
+    trial = replace(job, end=None)
 
     def command(slot: int) -> list[str]:
         words = [*mdrun_program(build, trial, layout.ranks * (count if layout.multidir else 1)), "-deffnm"]

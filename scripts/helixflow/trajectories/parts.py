@@ -1,13 +1,14 @@
-"""Frames of .xtc and .edr files by step, without unpacking them, so that parts are joined byte for byte.
+"""Parts of the files that mdrun writes, cut at the ends of segments and joined byte for byte.
 
-mdrun writes a part at every start. A part begins with the state of the checkpoint, whose frame may be the
-last of the part before; a part that was killed has frames behind its last checkpoint, and perhaps half a
-frame at its end; one that was told to stop has an energy frame at whatever step that was.
+mdrun appends to files that it finds as its checkpoint says: their length and a checksum of their last
+mebibyte. So a segment begins with files that have a hole where the segments before wrote, and their end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from helixflow.errors import SimulationError
 from helixflow.files import whole_file
 
 _BLOCK = 1 << 20
+#: What is kept of a file's end for mdrun's checksum; GROMACS 2022 looks at a little more than a mebibyte.
+TAIL = 4 << 20
 _XTC = 1995
 #: What GROMACS 2023 writes where a frame may be larger than 2 GB: its length is of 8 bytes.
 _XTC_LARGE = 2023
@@ -27,12 +30,11 @@ _EDR_TYPES = {0: 4, 1: 4, 2: 8, 3: 8, 4: 4}
 
 
 class Frame(NamedTuple):
-    """One frame: its step, where its bytes begin and end, and over how many steps its energies are summed."""
+    """One frame: its step, and where its bytes begin and end."""
 
     step: int
     start: int
     end: int
-    steps: int = 0
 
 
 FrameReader = Callable[[BinaryIO], Iterator[Frame]]
@@ -66,8 +68,7 @@ def edr_frames(stream: BinaryIO) -> Iterator[Frame]:
     start = edr_header(stream)
     while (end := _edr_end(stream, start)) is not None and end <= size:
         # Behind the first real number, the magic number, the version and the time.
-        step, _, steps = struct.unpack(">qiq", _bytes(stream, start + 20, 20))
-        yield Frame(step, start, end, steps)
+        yield Frame(struct.unpack(">q", _bytes(stream, start + 20, 8))[0], start, end)
         start = end
 
 
@@ -114,16 +115,41 @@ def _edr_end(stream: BinaryIO, start: int) -> int | None:
     return at + 12 + 4 * terms * (3 if sums > 0 else 1) + inside
 
 
-def join_frames(parts: Sequence[Path], final: Path, frame_steps: int, last_step: int) -> int:
-    """Join the parts of a trajectory or of its energies so that every frame is there once.
+def frame_steps(path: Path) -> list[int]:
+    """Give the steps of the frames of an .xtc or .edr file."""
+    reader: FrameReader = xtc_frames if path.suffix == ".xtc" else edr_frames
+    with path.open("rb") as stream:
+        return [frame.step for frame in reader(stream)]
+
+
+def begin_part(tail: Path, length: int, final: Path) -> None:
+    """Make a file of `length` bytes that ends as `tail` does, with a hole before."""
+    with whole_file(final) as path, path.open("wb") as out:
+        out.truncate(length)
+        out.seek(length - tail.stat().st_size)
+        with tail.open("rb") as stream:
+            shutil.copyfileobj(stream, out, _BLOCK)
+
+
+def end_part(grown: Path, begin: int, part: Path, tail: Path) -> None:
+    """Take of a file what came after its first `begin` bytes, and its end for the part after."""
+    length = grown.stat().st_size
+    for start, final in ((begin, part), (max(0, length - TAIL), tail)):
+        with grown.open("rb") as stream, whole_file(final) as path, path.open("wb") as out:
+            stream.seek(start)
+            shutil.copyfileobj(stream, out, _BLOCK)
+
+
+def join_parts(parts: Sequence[Path], final: Path, interval: int, last_step: int) -> int:
+    """Join the parts of a trajectory or of its energies, and see that every frame is there once.
 
     Parameters
     ----------
     parts : sequence of Path
-        In the order they were written; where two have a step, the later one's frame stands.
+        In the order they were written.
     final : Path
-        Written, of the same kind as the parts by its suffix.
-    frame_steps, last_step : int
+        Written, of the same kind as the parts by its suffix; one part alone is linked where that can be.
+    interval, last_step : int
         Frames are at the multiples of the first up to the second.
 
     Returns
@@ -134,68 +160,32 @@ def join_frames(parts: Sequence[Path], final: Path, frame_steps: int, last_step:
     Raises
     ------
     SimulationError
-        If a frame is missing.
+        If a frame is missing, or there twice.
     """
-    reader: FrameReader = xtc_frames if final.suffix == ".xtc" else edr_frames
-    chosen = choose_frames(parts, reader, frame_steps)
-    steps = [frame.step for frames in chosen for frame in frames]
-    expected = list(range(0, last_step + 1, frame_steps))
+    concatenate(parts, final)
+    steps = frame_steps(final)
+    expected = list(range(0, last_step + 1, interval))
     if steps != expected:
-        lost = sorted(set(expected) - set(steps))
+        pairs = zip([*steps, None], [*expected, None], strict=False)
+        found, wanted = next((pair for pair in pairs if pair[0] != pair[1]), (None, None))
         raise SimulationError(
-            f"{parts[0] if parts else final}: its parts have {len(steps)} frames, expected {len(expected)}"
-            f"{f'; the first missing is at step {lost[0]}' if lost else ''}; remove the segments to run again"
+            f"{final}: its parts have {len(steps)} frames, expected {len(expected)}; where step {wanted} "
+            f"should be there is {'none' if found is None else found}; remove the segments to run again"
         )
-    with whole_file(final) as path, path.open("wb") as out:
-        for number, (part, frames) in enumerate(zip(parts, chosen, strict=True)):
-            with part.open("rb") as stream:
-                if final.suffix == ".edr" and number == 0:
-                    _copy(stream, 0, edr_header(stream), out)
-                for start, end in _spans(frames):
-                    _copy(stream, start, end, out)
     return len(steps)
 
 
-def choose_frames(parts: Sequence[Path], reader: FrameReader, frame_steps: int) -> list[list[Frame]]:
-    """Choose of every part the frames that no later part has, at multiples of `frame_steps`.
-
-    The energies a part begins with sum no steps up, so there the frame of the part before stands.
-    """
-    chosen: list[list[Frame]] = []
-    begin: Frame | None = None
-    for part in reversed(parts):
-        with part.open("rb") as stream:
-            frames = [frame for frame in reader(stream) if frame.step % frame_steps == 0]
-        kept = [frame for frame in frames if begin is None or frame.step < begin.step]
-        if begin and begin.steps == 1 and begin.step in {frame.step for frame in frames}:
-            kept.append(next(frame for frame in frames if frame.step == begin.step))
-            later = next(frames for frames in reversed(chosen) if frames)
-            later.remove(begin)
-        chosen.append(kept)
-        begin = kept[0] if kept else begin
-    return chosen[::-1]
-
-
-def _spans(frames: Sequence[Frame]) -> Iterator[tuple[int, int]]:
-    """Give frames that lie side by side as one span."""
-    span: tuple[int, int] | None = None
-    for frame in frames:
-        if span and span[1] == frame.start:
-            span = (span[0], frame.end)
-            continue
-        if span:
-            yield span
-        span = (frame.start, frame.end)
-    if span:
-        yield span
-
-
-def _copy(stream: BinaryIO, start: int, end: int, out: BinaryIO) -> None:
-    stream.seek(start)
-    while start < end:
-        block = stream.read(min(_BLOCK, end - start))
-        out.write(block)
-        start += len(block)
+def concatenate(parts: Sequence[Path], final: Path) -> None:
+    """Join files; one alone is linked where that can be."""
+    with whole_file(final) as path:
+        if len(parts) == 1:
+            with contextlib.suppress(OSError):
+                os.link(parts[0], path)
+                return
+        with path.open("wb") as out:
+            for part in parts:
+                with part.open("rb") as stream:
+                    shutil.copyfileobj(stream, out, _BLOCK)
 
 
 def _read(stream: BinaryIO, start: int, kind: str) -> tuple[int, ...] | None:

@@ -22,12 +22,17 @@ from helixflow.trajectories.mdrun import (
     stop_error,
     tell_of_continuation,
 )
+from helixflow.trajectories.parts import begin_part, end_part
 from helixflow.trajectories.plan import pack_replicas
 
 _log = logging.getLogger(__name__)
 
 #: The phase, and the name of its files.
 PRODUCTION = "production"
+#: Files that grow from segment to segment.
+KINDS = ("xtc", "edr", "log")
+CHECKPOINT = "production.cpt"
+UNFINISHED = "unfinished.gro"
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,8 @@ class Run:
         """Keep a folder of the same inputs, so that the run continues; else begin an empty one."""
         self.segment, self.replica, self.folder, self.job = segment, replica, folder, job
         self.subject = segment.subject(replica)
-        before = segment.previous / str(replica) if segment.previous else None
-        inputs = [segment.run_inputs[replica], *([before / "production.cpt"] if before else [])]
+        before = self.before = segment.previous / str(replica) if segment.previous else None
+        inputs = [segment.run_inputs[replica], *([before / CHECKPOINT] if before else [])]
         note = " ".join([*(file_digest(path) for path in inputs), str(segment.steps)])
         if not (folder / "inputs.sha256").exists() or (folder / "inputs.sha256").read_text() != note:
             shutil.rmtree(folder, ignore_errors=True)
@@ -84,9 +89,11 @@ class Run:
             gmx = GmxTools(job.program, folder.resolve(), SimulationError, self.subject)
             copy_whole(inputs[0], folder / "whole.tpr")
             gmx("convert-tpr", s="whole.tpr", o="production.tpr", nsteps=segment.steps)
-            if before:
-                copy_whole(inputs[1], folder / "previous.cpt")
             write_text(folder / "inputs.sha256", note)
+        self.lengths, self.part = dict.fromkeys(KINDS, 0), 0
+        if before:
+            ended = read_json(before / "end.json")
+            self.lengths, self.part = ended["lengths"], ended["part"]
 
     @property
     def finished(self) -> bool:
@@ -99,41 +106,43 @@ class Run:
         return (self.folder / "production.blown_up").exists()
 
     @property
-    def state(self) -> tuple[bool, int]:
-        """What runs of one MPI program must have in common: a checkpoint or none, and their parts."""
-        return self.begin.exists(), len(self.parts("log"))
-
-    @property
-    def begin(self) -> Path:
-        """The checkpoint it starts from, where there is one."""
-        return self.folder / "begin.cpt"
-
-    def parts(self, kind: str) -> list[Path]:
-        """Files of its parts, in the order they were written."""
-        return sorted(self.folder.glob(f"production.part*.{kind}"), key=part_number)
+    def state(self) -> int:
+        """What runs of one MPI program must have in common: how often they were continued, if sure."""
+        records = self.records()
+        if not records:
+            return self.part
+        return records[-1]["part"] if records[-1]["exit_status"] == 0 else -self.replica
 
     def ready(self, layout: Layout) -> None:
         """Choose what it starts from, and note that it starts."""
-        checkpoint = find_checkpoint(self.folder, PRODUCTION)
-        if checkpoint:
-            tell_of_continuation(self.subject, PRODUCTION, checkpoint, self.job)
-        else:
-            for path in self.folder.glob("production.part*"):
-                path.unlink()
-        self.begin.unlink(missing_ok=True)
-        chosen = checkpoint or "previous.cpt"
-        if (self.folder / chosen).exists():
-            shutil.copyfile(self.folder / chosen, self.begin)
+        continued = bool(self.records()) and bool(find_checkpoint(self.folder, PRODUCTION))
+        if continued:
+            tell_of_continuation(self.subject, PRODUCTION, find_checkpoint(self.folder, PRODUCTION), self.job)
+        elif not find_checkpoint(self.folder, PRODUCTION):
+            self._begin()
+        # mdrun keeps two checkpoints; while it exchanges them, only the one before is there.
+        chosen = find_checkpoint(self.folder, PRODUCTION)
+        if chosen and chosen != CHECKPOINT:
+            (self.folder / chosen).rename(self.folder / CHECKPOINT)
         entry = {
             "phase": PRODUCTION,
             "segment": self.segment.end,
-            "continued": bool(checkpoint),
+            "continued": continued,
             "exit_status": None,
             "step_files": [],
             "maxh_stops": 0,
             "layout_asked": asdict(layout),
         }
         write_json(self.folder / "runs.json", [*self.records(), entry])
+
+    def _begin(self) -> None:
+        """Begin with nothing, or with what the segment before ended with."""
+        for kind in KINDS:
+            (self.folder / f"production.{kind}").unlink(missing_ok=True)
+        if self.before:
+            for kind, length in self.lengths.items():
+                begin_part(self.before / f"tail.{kind}", length, self.folder / f"production.{kind}")
+            copy_whole(self.before / CHECKPOINT, self.folder / CHECKPOINT)
 
     def records(self) -> list[dict[str, Any]]:
         """Read what ran so far, one entry a start of mdrun."""
@@ -143,16 +152,14 @@ class Run:
 
     def options(self) -> list[str]:
         """Options of mdrun that name files, relative to the folder."""
-        names = ["-deffnm", PRODUCTION, "-c", "unfinished.gro", "-noappend"]
-        return names + (["-cpi", self.begin.name] if self.begin.exists() else [])
+        names = ["-deffnm", PRODUCTION, "-c", UNFINISHED]
+        return names + (["-cpi", CHECKPOINT, "-append"] if (self.folder / CHECKPOINT).exists() else [])
 
     def ended(self, layout: Layout, status: int) -> None:
         """Take the last coordinates of a finished run as such, and note how the run went."""
-        last = sorted(self.folder.glob("unfinished.part*.gro"), key=part_number)
-        if status == 0 and last:
-            last[-1].rename(self.folder / "production.gro")
-        log = self.log()
-        written = (self.folder / log).read_text(encoding="utf-8", errors="replace") if log else ""
+        if status == 0 and (self.folder / UNFINISHED).exists():
+            (self.folder / UNFINISHED).rename(self.folder / "production.gro")
+        written = self.written()
         ran = read_layout(written)
         differences = layout_differences(layout, ran) if written else []
         for difference in differences:
@@ -160,6 +167,8 @@ class Run:
         *before, entry = self.records()
         entry |= {
             "exit_status": status,
+            "part": self.part
+            + len(re.findall(r"^Restarting from checkpoint, appending", written, re.MULTILINE)),
             "step_files": step_files_of(self.folder, PRODUCTION),
             "maxh_stops": int(status == 0 and not self.finished),
             "layout_ran": ran,
@@ -167,18 +176,31 @@ class Run:
         }
         write_json(self.folder / "runs.json", [*before, entry])
 
-    def log(self) -> str:
-        """Name the log of the last start; nothing where there is none."""
-        return next((path.name for path in reversed(self.parts("log"))), "")
+    def written(self) -> str:
+        """Read what was added to the log in this segment."""
+        log = self.folder / "production.log"
+        if not log.exists():
+            return ""
+        with log.open("rb") as stream:
+            stream.seek(self.lengths["log"])
+            return stream.read().decode(errors="replace")
+
+    def publish(self, output: Path) -> None:
+        """Leave in a folder what the segment after and the joining need."""
+        lengths = {kind: (self.folder / f"production.{kind}").stat().st_size for kind in KINDS}
+        for kind, begin in self.lengths.items():
+            end_part(
+                self.folder / f"production.{kind}",
+                begin,
+                output / f"production.{kind}",
+                output / f"tail.{kind}",
+            )
+        for name in (CHECKPOINT, "production.gro", "runs.json"):
+            copy_whole(self.folder / name, output / name)
+        write_json(output / "end.json", {"lengths": lengths, "part": self.records()[-1]["part"]})
 
     def error(self, status: int, stopped: str) -> SimulationError:
         """Say why it did not end; a blow-up is noted."""
         if stopped:
             return stop_error(self.subject, PRODUCTION, stopped)
-        return failure(self.folder, PRODUCTION, self.log() or "production.log", status, self.subject)
-
-
-def part_number(path: Path) -> int:
-    """Give the number that mdrun put into the name of a part."""
-    found = re.search(r"\.part(\d+)\.", path.name)
-    return int(found[1]) if found else 0
+        return failure(self.folder, PRODUCTION, "production.log", status, self.subject)

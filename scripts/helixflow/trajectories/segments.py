@@ -1,14 +1,13 @@
 """One segment of the production of some replicas, in one job.
 
 A segment begins with the checkpoint that the one before ended with, so that it can run on another node;
-one that is stopped continues in its own folder. Every start of mdrun writes a part of its own.
+one that is stopped continues in its own folder.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from helixflow.files import read_json, write_json, write_text
+from helixflow.files import copy_whole, read_json, write_json, write_text
 from helixflow.gmx import GmxBuild, find_gmx
 from helixflow.joblog import tell
 from helixflow.trajectories.layout import Job, Layout, mdrun_options, mdrun_program
@@ -32,9 +31,6 @@ from helixflow.trajectories.packing import (
 from helixflow.trajectories.runs import PRODUCTION, Run, Segment
 
 _log = logging.getLogger(__name__)
-
-#: What of a run's folder the segments after it and the joining need.
-_KEPT = re.compile(r"production\.(part\d+\.(xtc|edr|log)|cpt|gro)|runs\.json")
 
 
 def simulate_segment(
@@ -56,10 +52,10 @@ def simulate_segment(
     packing : str or int
         ``auto``: how the replicas share the job is tried for some seconds.
     scratch : Path
-        Folder of the runs, moved to `output` when all have ended.
+        Folder of the runs, removed when all have ended.
     output : Path
-        Folder that gets a folder of each replica: its parts, its checkpoint, its last coordinates and
-        ``runs.json``; or ``blown_up`` alone, where other replicas of the pack can still go on.
+        Folder that gets a folder of each replica: what the segment added to its files, its checkpoint, its
+        last coordinates and ``runs.json``; or ``blown_up`` alone, where others of the pack can still go on.
     calibration_s : float
         Seconds that a layout is tried.
 
@@ -165,13 +161,17 @@ def _lost_before(segment: Segment) -> dict[int, str]:
 
 
 def _publish(runs: Sequence[Run], lost: Mapping[int, str], scratch: Path, output: Path) -> None:
-    """Make the folder of the runs the output: what is needed further, and no more."""
+    """Make the output of the runs, beside it first, and remove their folders."""
+    made = scratch / "made"
+    shutil.rmtree(made, ignore_errors=True)
     for run in runs:
-        for path in run.folder.iterdir():
-            if run.blown_up or not _KEPT.fullmatch(path.name):
-                path.unlink()
+        if not run.blown_up:
+            run.publish(made / str(run.replica))
     for replica, line in lost.items():
-        write_text(scratch / str(replica) / "blown_up", line)
+        write_text(made / str(replica) / "blown_up", line)
+    if (scratch / "layout.json").exists():
+        copy_whole(scratch / "layout.json", made / "layout.json")
     shutil.rmtree(output, ignore_errors=True)
     output.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(scratch, output)
+    shutil.move(made, output)
+    shutil.rmtree(scratch)
