@@ -174,7 +174,12 @@ class Run:
             "layout_ran": ran,
             "layout_differences": differences,
         }
-        write_json(self.folder / "runs.json", [*before, entry])
+        try:
+            write_json(self.folder / "runs.json", [*before, entry])
+        except OSError:
+            # On a full disk, why the run did not end is of more use than that this cannot be noted.
+            if self.finished:
+                raise
 
     def written(self) -> str:
         """Read what was added to the log in this segment."""

@@ -87,11 +87,11 @@ def simulate_segment(
 
 def _run_all(waiting: Sequence[Run], job: Job, build: GmxBuild, layout: Layout) -> None:
     """Start the runs as the layout says, and see that all end."""
-    for run in waiting:
-        run.ready(layout)
-    statuses: dict[int, int] = {}
     # A program of MPI starts its runs alike; those that were stopped apart go on as programs of their own.
     as_one = layout.multidir and len({run.state for run in waiting}) == 1
+    statuses: dict[int, int] = {}
+    for run in waiting:
+        run.ready(layout)
 
     def command(run: Run, slot: int) -> list[str]:
         ranks = layout.ranks * (len(waiting) if as_one else 1)
