@@ -237,9 +237,21 @@ def test_one_program_of_mpi_gives_the_same_bytes_also_when_one_replica_is_behind
     write_json(tmp_path / "scratch/1/2/runs.json", [{**record[0], "exit_status": None}])
     segments = simulate_production(*given)
     for replica in (1, 2):
+        text = (segments[0] / str(replica) / "production.log").read_text()
+        assert "-multidir" not in text.rpartition("Command line:")[2][:300]
+        assert trajectories(segments, replica) == alone[replica]
+
+
+@needs_gmx
+@needs_mpi
+def test_one_program_of_mpi_goes_on_from_segment_to_segment(system, ready, alone, tmp_path):
+    results = Path(shutil.copytree(ready, tmp_path / "mpi"))
+    shutil.rmtree(results / "segments", ignore_errors=True)
+    job = Job("gmx_mpi", cores=2, launcher=LAUNCHER)
+    segments = simulate_production(system, [1, 2], SHORT, job, tmp_path / "scratch", results, ["1", "2"], 2)
+    for replica in (1, 2):
         texts = [(segment / str(replica) / "production.log").read_text() for segment in segments]
-        assert "-multidir" in texts[0].partition("Command line:")[2][:300]
-        assert "-multidir" not in texts[0].rpartition("Command line:")[2][:300]
+        assert all("-multidir" in text.partition("Command line:")[2][:300] for text in texts)
         assert trajectories(segments, replica) == alone[replica]
 
 

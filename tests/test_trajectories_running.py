@@ -29,6 +29,7 @@ from helixflow.trajectories.layout import (
     shared_layout,
 )
 from helixflow.trajectories.parts import begin_part, edr_frames, end_part, join_parts, xtc_frames
+from helixflow.trajectories.runs import is_whole
 from simulating import RunSettings, simulate_production, simulate_replica
 from test_trajectories import RUN, SAME_BYTES, SHORT, needs_gmx, prepare
 
@@ -201,7 +202,7 @@ def test_time_limit_is_told_and_the_run_continues(system, undisturbed, ready):
 def test_full_disk_is_told_and_the_run_continues_when_there_is_room(system, undisturbed, ready):
     small = ready / "scratch"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", small], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=480k", "tmpfs", small], capture_output=True)
     if mounted.returncode != 0:
         pytest.skip("no leave to mount a small file system")
     try:
@@ -292,6 +293,16 @@ def test_energies_with_sums_between_frames_join_to_the_same_bytes(system, tmp_pa
         shutil.copy(tmp_path / "1" / name, tmp_path / "4/1")
     simulate_replica(system, 1, settings, RUN, tmp_path / "4/scratch", tmp_path / "4/1", ["1", "3", "4"])
     demand_same(tmp_path / "4/1", tmp_path / "1")
+
+
+@needs_gmx
+def test_last_coordinates_that_were_cut_are_no_end_of_a_run(system, tmp_path):
+    text = system.minimised.read_text()
+    cut = tmp_path / "cut.gro"
+    assert not is_whole(cut)
+    for kept in (text, text[:-60], text[: len(text) // 2], ""):
+        cut.write_text(kept)
+        assert is_whole(cut) == (kept == text)
 
 
 @needs_gmx

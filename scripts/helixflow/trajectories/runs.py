@@ -157,7 +157,7 @@ class Run:
 
     def ended(self, layout: Layout, status: int) -> None:
         """Take the last coordinates of a finished run as such, and note how the run went."""
-        if status == 0 and (self.folder / UNFINISHED).exists():
+        if status == 0 and is_whole(self.folder / UNFINISHED):
             (self.folder / UNFINISHED).rename(self.folder / "production.gro")
         written = self.written()
         ran = read_layout(written)
@@ -167,8 +167,7 @@ class Run:
         *before, entry = self.records()
         entry |= {
             "exit_status": status,
-            "part": self.part
-            + len(re.findall(r"^Restarting from checkpoint, appending", written, re.MULTILINE)),
+            "part": self.parts(written),
             "step_files": step_files_of(self.folder, PRODUCTION),
             "maxh_stops": int(status == 0 and not self.finished),
             "layout_ran": ran,
@@ -190,6 +189,10 @@ class Run:
             stream.seek(self.lengths["log"])
             return stream.read().decode(errors="replace")
 
+    def parts(self, written: str) -> int:
+        """Count how often the production was continued, by what was added to the log in this segment."""
+        return self.part + len(re.findall(r"^Restarting from checkpoint, appending", written, re.MULTILINE))
+
     def publish(self, output: Path) -> None:
         """Leave in a folder what the segment after and the joining need."""
         lengths = {kind: (self.folder / f"production.{kind}").stat().st_size for kind in KINDS}
@@ -202,10 +205,18 @@ class Run:
             )
         for name in (CHECKPOINT, "production.gro", "runs.json"):
             copy_whole(self.folder / name, output / name)
-        write_json(output / "end.json", {"lengths": lengths, "part": self.records()[-1]["part"]})
+        write_json(output / "end.json", {"lengths": lengths, "part": self.parts(self.written())})
 
     def error(self, status: int, stopped: str) -> SimulationError:
         """Say why it did not end; a blow-up is noted."""
         if stopped:
             return stop_error(self.subject, PRODUCTION, stopped)
         return failure(self.folder, PRODUCTION, "production.log", status, self.subject)
+
+
+def is_whole(gro: Path) -> bool:
+    """Whether last coordinates are there to their end, which on a full disk mdrun does not see to."""
+    if not gro.exists():
+        return False
+    lines = gro.read_text(encoding="utf-8").splitlines()
+    return len(lines) > 2 and lines[1].strip().isdigit() and len(lines) == int(lines[1]) + 3
