@@ -218,5 +218,5 @@ def is_whole(gro: Path) -> bool:
     """Whether last coordinates are there to their end, which on a full disk mdrun does not see to."""
     if not gro.exists():
         return False
-    lines = gro.read_text(encoding="utf-8").splitlines()
-    return len(lines) > 2 and lines[1].strip().isdigit() and len(lines) == int(lines[1]) + 3
+    *lines, rest = gro.read_text(encoding="utf-8").split("\n")
+    return not rest and len(lines) > 2 and lines[1].strip().isdigit() and len(lines) == int(lines[1]) + 3
