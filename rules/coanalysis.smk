@@ -1,10 +1,12 @@
 """Bring motion, contacts and embeddings of each structure together, all replicas at once, with MPI.
 
+Replicas at different temperatures are of different ensembles, so each temperature has an analysis of its own.
+
 Reads   results/structures/{structure}/residues.tsv                   the residues of the topology
-        results/trajectories/{structure}/{replica}/protein.{pdb,xtc}  the molecule and its frames
+        results/trajectories/{structure}{temperature}/{replica}/protein.{pdb,xtc}  the molecule and its frames
         results/links/{structure}.tsv                                 the protein and row of each residue
         results/embeddings/index.parquet                              the URI of each protein's embedding
-Writes  results/coanalysis/{structure}.h5                             per frame, residue, pair and replica
+Writes  results/coanalysis/{structure}{temperature}.h5                             per frame, residue, pair and replica
 """
 
 
@@ -15,14 +17,18 @@ rule analyse_structure:
         residues="results/structures/{structure}/residues.tsv",
         links="results/links/{structure}.tsv",
         index="results/embeddings/index.parquet",
-        topologies=collect("results/trajectories/{{structure}}/{replica}/protein.pdb", replica=replicas_of),
-        trajectories=collect("results/trajectories/{{structure}}/{replica}/protein.xtc", replica=replicas_of),
+        topologies=collect(
+            "results/trajectories/{{structure}}{{temperature}}/{replica}/protein.pdb", replica=replicas_of
+        ),
+        trajectories=collect(
+            "results/trajectories/{{structure}}{{temperature}}/{replica}/protein.xtc", replica=replicas_of
+        ),
     output:
-        "results/coanalysis/{structure}.h5",
+        "results/coanalysis/{structure}{temperature}.h5",
     log:
-        "logs/analyse_structure/{structure}.log",
+        "logs/analyse_structure/{structure}{temperature}.log",
     benchmark:
-        "benchmarks/analyse_structure/{structure}.tsv"
+        "benchmarks/analyse_structure/{structure}{temperature}.tsv"
     conda:
         "../envs/coanalysis.yaml"
     threads: lookup("coanalysis/ranks", within=config)
@@ -50,5 +56,6 @@ rule coanalysis:
         rules.embeddings.input,
         rules.trajectories.input,
         rules.links.input,
-        collect(rules.analyse_structure.output, structure=molecules),
+        collect(rules.analyse_structure.output, structure=structures, temperature=temperatures),
+        collect(rules.analyse_structure.output, structure=brought, temperature=""),
     localrule: True

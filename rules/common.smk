@@ -17,7 +17,8 @@ from helixflow.proteins.clusters import check_clustering
 from helixflow.samples import DNA_KINDS, check_partitions, find_sheet, read_manifest, read_sheet
 from helixflow.sequences.lock import check_lock
 from helixflow.structures.force_fields import force_field_files
-from helixflow.trajectories.protocol import check_protocol, protocol_of
+from helixflow.trajectories.plan import check_running
+from helixflow.trajectories.protocol import check_protocol, protocol_of, temperature_of
 from helixflow.trajectories.settings import MinimiseSettings, SimulationSettings, temperature_folders
 
 # The members of a collection; a manifest is read once.
@@ -28,6 +29,7 @@ with one_line():
     buckets.check_settings(config["buckets"])
     embeddings.check_settings(config["embeddings"])
     check_protocol(config)
+    check_running(config["trajectories"])
     sheet = find_sheet(config["samples"], ["", workflow.basedir])
     samples = read_sheet(sheet)
     check_partitions(config["buckets"]["partitions"], samples.values())
@@ -113,5 +115,8 @@ shards = [f"{number:03d}" for number in range(config["embeddings"]["shards"])]
 wildcard_constraints:
     sample=any_of(samples),
     structure=any_of(molecules),
+    temperature="(/[0-9.]+K)?",
     replica="[1-9][0-9]*",
+    pack="[1-9][0-9]*([-_][1-9][0-9]*)*",
+    segment="[0-9.]+",
     shard="[0-9]{3}",

@@ -1,17 +1,70 @@
-"""Minimise every system, then equilibrate and simulate its replicas and check each run.
+"""Minimise every system, then equilibrate, simulate and check its replicas.
 
-Reads   results/structures/{structure}/topol.top, solvated.gro, residues.tsv
-        results/sequences/{structure}.topology, .trajectory                   brought along
+A replica is a chain of jobs, each of which can run on another node: equilibration, segments, and the end.
+`{temperature}` is empty for one temperature, and such as `/300K` for each of a list. A `{pack}` is the
+replicas that are simulated in one job, and a `{segment}` is called by its end in ps.
+
 Reads   results/structures/{structure}/topol.top, solvated.gro, residues.tsv, setup.json
-        results/sequences/{structure}.json                                    where it came from
+        results/sequences/{structure}.json                    where it came from
+        results/sequences/{structure}.topology, .trajectory   brought along
 Writes  results/trajectories/{structure}/minimised.gro, minimised.json
-        results/trajectories/{structure}/{replica}/protein.xtc, protein.pdb   whole and centred, protein alone
-        results/trajectories/{structure}/{replica}/trajectory.xtc             all atoms, as simulated
-        results/trajectories/{structure}/{replica}/topology.tpr, final.gro    to look into it and to go on
-        results/trajectories/{structure}/{replica}/mdout.mdp, processed.top   parameters and topology in whole
-        results/trajectories/{structure}/{replica}/energy.edr, energy.tsv     energies of every frame
-        results/trajectories/{structure}/{replica}/quality.json               checks, seeds, program, speed
+        results/trajectories/{structure}{temperature}/segments/{pack}/{segment}/   removed when joined
+        results/trajectories/{structure}{temperature}/{replica}/…
+            topology.tpr, mdout.mdp, processed.top   run input of the production
+            protein.xtc, protein.pdb                 whole and centred, protein alone
+            trajectory.xtc, final.gro                all atoms, as simulated
+            energy.edr, energy.tsv                   energies of every frame
+            quality.json                             checks, seeds, program, speed
+            segments.json                            how the work was split, and what every mdrun ran
 """
+
+from helixflow.trajectories.plan import pack_replicas, plan_pack, plan_replicas
+
+#: What starts a GROMACS that is built with MPI on a workstation; nothing for another one.
+launcher = "mpirun --quiet --oversubscribe --allow-run-as-root --bind-to none" * config["trajectories"]["mpi"]
+
+
+def temperature_K(wildcards):
+    """The temperature of a job, which its path names where there are several."""
+    return temperature_of(wildcards.temperature, config["trajectories"]["temperature_K"])
+
+
+#: What decides the bytes of a replica, as params of the jobs that make and judge it.
+protocol = {**protocol_of(SimulationSettings, config), "temperature_K": temperature_K}
+
+
+def pack_cores(wildcards):
+    """Cores of a job: of one mdrun, for every replica of its pack."""
+    keys = config["trajectories"]
+    return keys["threads"] * keys["ranks"] * len(pack_replicas(wildcards.get("pack", "1")))
+
+
+def pack_tasks(wildcards):
+    """Tasks of a job: the ranks of its pack where GROMACS is built with MPI."""
+    keys = config["trajectories"]
+    return keys["ranks"] * len(pack_replicas(wildcards.get("pack", "1"))) if keys["mpi"] else 1
+
+
+def run_inputs(wildcards):
+    """Run inputs of the replicas of a pack."""
+    folder = f"results/trajectories/{wildcards.structure}{wildcards.temperature}"
+    return [f"{folder}/{replica}/topology.tpr" for replica in pack_replicas(wildcards.pack)]
+
+
+def segment_before(wildcards):
+    """The folder of the segment before; none for the first."""
+    name = wildcards.structure + wildcards.temperature
+    ends = plan_pack(name, wildcards.pack, config["trajectories"])
+    before = ends[: ends.index(wildcards.segment)][-1:]
+    return [f"results/trajectories/{name}/segments/{wildcards.pack}/{end}" for end in before]
+
+
+def segments_of_replica(wildcards):
+    """The folders of all segments of a replica, in the pack that it was or is simulated in."""
+    name = wildcards.structure + wildcards.temperature
+    wanted = sorted({*map(int, replicas), int(wildcards.replica)})
+    plan = plan_replicas(name, wanted, config["trajectories"])[int(wildcards.replica)]
+    return [f"results/trajectories/{name}/segments/{plan.pack}/{end}" for end in plan.ends]
 
 
 rule minimise_system:
@@ -38,42 +91,97 @@ rule minimise_system:
         "../scripts/minimise_system.py"
 
 
-rule simulate_replica:
-    """Equilibrate and simulate one replica in a folder of work/, where a stopped run continues."""
+rule equilibrate_replica:
+    """Bring one replica to temperature and pressure in a folder of work/, where a stopped run continues."""
     input:
         topology="results/structures/{structure}/topol.top",
         minimised="results/trajectories/{structure}/minimised.gro",
-        residues="results/structures/{structure}/residues.tsv",
-        setup="results/structures/{structure}/setup.json",
-        source="results/sequences/{structure}.json",
     output:
-        protein="results/trajectories/{structure}/{replica}/protein.xtc",
-        protein_topology="results/trajectories/{structure}/{replica}/protein.pdb",
-        trajectory="results/trajectories/{structure}/{replica}/trajectory.xtc",
-        topology="results/trajectories/{structure}/{replica}/topology.tpr",
-        final="results/trajectories/{structure}/{replica}/final.gro",
-        energies="results/trajectories/{structure}/{replica}/energy.edr",
-        energy_table="results/trajectories/{structure}/{replica}/energy.tsv",
-        quality="results/trajectories/{structure}/{replica}/quality.json",
-        parameters="results/trajectories/{structure}/{replica}/mdout.mdp",
-        processed="results/trajectories/{structure}/{replica}/processed.top",
+        topology="results/trajectories/{structure}{temperature}/{replica}/topology.tpr",
+        parameters="results/trajectories/{structure}{temperature}/{replica}/mdout.mdp",
+        processed="results/trajectories/{structure}{temperature}/{replica}/processed.top",
     log:
-        "logs/simulate_replica/{structure}/{replica}.log",
+        "logs/equilibrate_replica/{structure}{temperature}/{replica}.log",
     benchmark:
-        "benchmarks/simulate_replica/{structure}/{replica}.tsv"
+        "benchmarks/equilibrate_replica/{structure}{temperature}/{replica}.tsv"
     wildcard_constraints:
         structure=any_of(structures),
     conda:
         "../envs/trajectories.yaml"
-    threads: config["trajectories"]["threads"]
+    threads: pack_cores
     resources:
+        # A workstation's; profiles of clusters name the launcher of theirs.
+        mpi=launcher,
+        tasks=pack_tasks,
+        gpu=config["trajectories"]["gpu"],
         mem_mb=4000,
         runtime=1440,
     params:
-        **protocol_of(SimulationSettings, config),
-        temperature_K=lookup("trajectories/temperature_K", within=config),
+        **protocol,
     script:
-        "../scripts/simulate_replica.py"
+        "../scripts/equilibrate_replica.py"
+
+
+rule simulate_segment:
+    """Simulate one segment of the replicas of a pack, from the checkpoint that the one before ended with."""
+    input:
+        run_inputs=run_inputs,
+        previous=segment_before,
+    output:
+        temp(directory("results/trajectories/{structure}{temperature}/segments/{pack}/{segment}")),
+    log:
+        "logs/simulate_segment/{structure}{temperature}/{pack}/{segment}.log",
+    benchmark:
+        "benchmarks/simulate_segment/{structure}{temperature}/{pack}/{segment}.tsv"
+    wildcard_constraints:
+        structure=any_of(structures),
+    conda:
+        "../envs/trajectories.yaml"
+    threads: pack_cores
+    resources:
+        mpi=launcher,
+        tasks=pack_tasks,
+        gpu=config["trajectories"]["gpu"],
+        mem_mb=4000,
+        runtime=1440,
+    script:
+        "../scripts/simulate_segment.py"
+
+
+rule finish_replica:
+    """Join the segments of a replica, take the protein out, and check the run."""
+    input:
+        topology="results/structures/{structure}/topol.top",
+        residues="results/structures/{structure}/residues.tsv",
+        setup="results/structures/{structure}/setup.json",
+        source="results/sequences/{structure}.json",
+        minimised="results/trajectories/{structure}/minimised.gro",
+        run_input="results/trajectories/{structure}{temperature}/{replica}/topology.tpr",
+        segments=segments_of_replica,
+    output:
+        protein="results/trajectories/{structure}{temperature}/{replica}/protein.xtc",
+        protein_topology="results/trajectories/{structure}{temperature}/{replica}/protein.pdb",
+        trajectory="results/trajectories/{structure}{temperature}/{replica}/trajectory.xtc",
+        final="results/trajectories/{structure}{temperature}/{replica}/final.gro",
+        energies="results/trajectories/{structure}{temperature}/{replica}/energy.edr",
+        energy_table="results/trajectories/{structure}{temperature}/{replica}/energy.tsv",
+        quality="results/trajectories/{structure}{temperature}/{replica}/quality.json",
+        segments="results/trajectories/{structure}{temperature}/{replica}/segments.json",
+    log:
+        "logs/finish_replica/{structure}{temperature}/{replica}.log",
+    benchmark:
+        "benchmarks/finish_replica/{structure}{temperature}/{replica}.tsv"
+    wildcard_constraints:
+        structure=any_of(structures),
+    conda:
+        "../envs/trajectories.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        **protocol,
+    script:
+        "../scripts/finish_replica.py"
 
 
 rule bring_trajectory:
@@ -107,6 +215,12 @@ rule trajectories:
     input:
         rules.structures.input,
         collect(rules.minimise_system.output, structure=structures),
-        collect(rules.simulate_replica.output, structure=structures, replica=replicas),
+        collect(
+            rules.equilibrate_replica.output,
+            structure=structures,
+            temperature=temperatures,
+            replica=replicas,
+        ),
+        collect(rules.finish_replica.output, structure=structures, temperature=temperatures, replica=replicas),
         collect(rules.bring_trajectory.output, structure=brought),
     localrule: True

@@ -22,6 +22,7 @@ from bench_buckets import bench_buckets
 from bench_embeddings import bench_embeddings
 from bench_groups import bench_groups
 from bench_md import bench_md
+from bench_packing import bench_packing
 from bench_proteins import bench_proteins
 from bench_sequences import bench_sequences
 from bench_store import bench_store
@@ -129,6 +130,7 @@ if __name__ == "__main__":
         bench_store,
         bench_coanalysis,
         bench_md,
+        bench_packing,
     ):
         with tempfile.TemporaryDirectory() as scratch:
             bench(Path(scratch))

@@ -63,7 +63,7 @@ def test_simulations_depend_on_the_structure_alone(tmp_path, chain):
     (tmp_path / "config.yaml").write_text(SMALL.replace("samples.tsv", str(chain / "samples.tsv")))
     assert planned(tmp_path, "trajectories") == {
         "fetch_structure": 1, "clean_structure": 1, "prepare_system": 1, "minimise_system": 1,
-        "simulate_replica": 2, "trajectories": 1,
+        "equilibrate_replica": 2, "simulate_segment": 2, "finish_replica": 2, "trajectories": 1,
     }  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_neither_order_nor_comments_of_the_sheet_matter(copy):
 def test_a_result_that_was_deleted_is_made_again(copy, lost):
     (copy / "results" / lost).unlink()
     jobs = planned(copy)
-    assert sum(jobs.values()) > 0 and jobs["simulate_replica"] == jobs["embed_shard"] == 0
+    assert sum(jobs.values()) > 0 and jobs["simulate_segment"] == jobs["embed_shard"] == 0
 
 
 def test_what_the_user_must_mend_is_said_at_the_end(copy):
@@ -107,6 +107,8 @@ def test_what_the_user_must_mend_is_said_at_the_end(copy):
 @pytest.mark.parametrize(
     "key",
     ["trajectories={threads: 2}", "trajectories={gates: warn}", "trajectories={checkpoint_min: 1}",
+     "trajectories={packing: auto}", "trajectories={segment_ns: 0.001}", "trajectories={gpu: 1}",
+     "trajectories={ranks: 2}",
      "embeddings={token_budget: 512}", "embeddings={part_seconds: 9}", "coanalysis={ranks: 1}"],
 )  # fmt: skip
 def test_keys_of_speed_and_judgement_repeat_nothing(chain, key):
@@ -117,12 +119,12 @@ def test_keys_of_speed_and_judgement_repeat_nothing(chain, key):
     ("key", "repeated", "kept"),
     [
         ("buckets={sketch_k: 25}", "hash_kmers", "call_genes"),
-        ("trajectories={temperature_K: 310}", "simulate_replica", "prepare_system"),
-        ("trajectories={mdp: {production: {tau-p: 3}}}", "simulate_replica", "minimise_system"),
+        ("trajectories={temperature_K: 310}", "simulate_segment", "prepare_system"),
+        ("trajectories={mdp: {production: {tau-p: 3}}}", "simulate_segment", "minimise_system"),
         ("trajectories={mdp: {minimise: {emstep: 0.02}}}", "minimise_system", "prepare_system"),
         ("structures={salt_M: 0.1}", "prepare_system", "embed_shard"),
         ("structures={protonation: propka}", "prepare_system", "clean_structure"),
-        ("links={min_identity: 0.99}", "link_chains", "simulate_replica"),
+        ("links={min_identity: 0.99}", "link_chains", "simulate_segment"),
         ("coanalysis={cutoff_nm: 0.7}", "analyse_structure", "link_chains"),
     ],
 )
@@ -193,7 +195,7 @@ def test_a_new_genome_costs_what_is_new(copy):
     jobs = planned(copy)
     assert (jobs["fetch_sequence"], jobs["hash_kmers"], jobs["call_genes"]) == (1, 1, 1)
     for rule in ("fetch_structure", "clean_structure", "prepare_system", "minimise_system",
-                 "simulate_replica",
+                 "equilibrate_replica", "simulate_segment", "finish_replica",
                  "read_protein_file", "make_closed_form_model", "describe_model"):  # fmt: skip
         assert jobs[rule] == 0, rule
     snakemake(copy)
@@ -210,7 +212,7 @@ def test_a_new_genome_costs_what_is_new(copy):
 
 def test_a_new_replica_runs_alone(copy):
     assert planned(copy, "--config", "trajectories={replicas: 3}", "--", "trajectories") == {
-        "simulate_replica": 1, "trajectories": 1,
+        "equilibrate_replica": 1, "simulate_segment": 1, "finish_replica": 1, "trajectories": 1,
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from workflow import snakemake, start, write_inputs
 pytestmark = pytest.mark.faults
 
 #: What has a wall-clock time in it, or (topology.tpr) two bytes that GROMACS leaves to chance.
-VARYING = ("quality.json", "topology.tpr", "index.html", "run.json", "000.json", "001.json")
+VARYING = ("quality.json", "segments.json", "topology.tpr", "index.html", "run.json", "000.json", "001.json")
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -48,7 +48,8 @@ def running_in(folder: Path) -> list[int]:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
 @pytest.mark.parametrize(
     "moment",
-    ["results/sequences/*.fasta.gz", "work/trajectories/*/*/npt.log", "work/trajectories/*/*/production.xtc",
+    ["results/sequences/*.fasta.gz", "work/trajectories/*/*/npt.log",
+     "work/trajectories/*/segments/*/*/*/*.xtc",
      "results/coanalysis/*.h5"],
     ids=["sequences", "equilibration", "production", "coanalysis"],
 )  # fmt: skip

@@ -1,13 +1,8 @@
 """Minimisation and simulation of ten residues of the capsid, against MDAnalysis and undisturbed runs."""
 
-import json
-import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,23 +14,21 @@ from helixflow.files import read_json, write_json
 from helixflow.structures.clean import CleanSettings, clean_structure
 from helixflow.structures.prepare import SetupSettings, prepare_system
 from helixflow.structures.residues import read_residues
-from helixflow.trajectories.finish import RESULTS
 from helixflow.trajectories.minimise import minimise_system
 from helixflow.trajectories.quality import Judgement, judge, read_log
 from helixflow.trajectories.quality.energies import judge_energies
 from helixflow.trajectories.settings import MinimiseSettings, SimulationSettings, check_lengths
-from helixflow.trajectories.simulate import RunSettings, simulate_replica
 from helixflow.trajectories.system import System
+from simulating import RESULTS, RunSettings, simulate_replica
 
 needs_gmx = pytest.mark.skipif(not shutil.which("gmx"), reason="gmx is not on PATH (make setup)")
-RUN = RunSettings(program="gmx", threads=1, checkpoint_min=5)
-STRICT = Judgement()
+RUN = RunSettings(program="gmx", threads=1, checkpoint_min=5, gates="fail")
 SHORT = SimulationSettings(
     seed=1, temperature_K=300, pressure_bar=1, timestep_fs=2, nvt_ps=0.4, npt_ps=0.4, production_ns=0.002,
     frame_ps=0.1,
 )  # fmt: skip
-#: All but quality.json, which tells the speed, and topology.tpr, which has two bytes of chance in 2022.5.
-SAME_BYTES = sorted(set(RESULTS) - {"quality.json"})
+#: All but what tells how it was run, and topology.tpr, which has two bytes of chance in 2022.5.
+SAME_BYTES = sorted(set(RESULTS) - {"quality.json", "segments.json", "topology.tpr"})
 
 
 def prepare(source: Path, folder: Path) -> System:
@@ -86,7 +79,7 @@ def system(demo, tmp_path_factory) -> System:
 def replica(system, tmp_path_factory) -> Path:
     """Replica 1, never disturbed."""
     folder = tmp_path_factory.mktemp("replica")
-    simulate_replica(system, 1, SHORT, RUN, STRICT, folder / "scratch", folder / "1")
+    simulate_replica(system, 1, SHORT, RUN, folder / "scratch", folder / "1")
     return folder / "1"
 
 
@@ -143,10 +136,10 @@ def test_checks_of_energies_find_what_was_put_in():
     def outcomes(**changed):
         return {
             name: gate["outcome"]
-            for name, gate in judge_energies({**good, **changed}, 300, 3000, STRICT).items()
+            for name, gate in judge_energies({**good, **changed}, 300, 3000, Judgement()).items()
         }
 
-    gates = judge_energies(good, 300, 3000, STRICT)
+    gates = judge_energies(good, 300, 3000, Judgement())
     slope = np.polyfit(times, good["conserved_kJ_mol"], 1)[0] / 3000
     assert gates["drift_kJ_mol_ps_atom"]["value"] == pytest.approx(slope, rel=1e-9)
     assert gates["drift_kJ_mol_ps_atom"]["value"] == pytest.approx(0.002, rel=0.05)
@@ -158,7 +151,7 @@ def test_checks_of_energies_find_what_was_put_in():
     torn = good["potential_kJ_mol"].copy()
     torn[100] = np.nan
     assert outcomes(potential_kJ_mol=torn)["energies_not_finite"] == "fail"
-    short = judge_energies({name: values[:50] for name, values in good.items()}, 300, 3000, STRICT)
+    short = judge_energies({name: values[:50] for name, values in good.items()}, 300, 3000, Judgement())
     assert short["drift_kJ_mol_ps_atom"]["outcome"] == "unknown"
 
 
@@ -263,104 +256,17 @@ def test_second_replica_differs_and_ignores_what_another_input_left(system, repl
     scratch.mkdir()
     (scratch / "inputs.sha256").write_text("of another system")
     (scratch / "nvt.gro").write_text("not to be continued from")
-    simulate_replica(system, 2, SHORT, RUN, STRICT, scratch, tmp_path / "2")
+    simulate_replica(system, 2, SHORT, RUN, scratch, tmp_path / "2")
     assert read_json(tmp_path / "2" / "quality.json")["seeds"]["gen_seed"] == 300001002
     first, second = (universe(folder).atoms.positions for folder in (replica, tmp_path / "2"))
     assert np.abs(first - second).max() > 0.1
-
-
-WORKER = """
-import json, sys
-from pathlib import Path
-from helixflow.trajectories.quality import Judgement
-from helixflow.trajectories.simulate import RunSettings, SimulationSettings, System, simulate_replica
-system, settings, run, scratch, results = json.loads(sys.argv[1])
-paths = {name: Path(path) for name, path in system.items() if name != "structure"}
-simulate_replica(System(system["structure"], **paths), 1, SimulationSettings(**settings), RunSettings(**run),
-                 Judgement(), Path(scratch), Path(results))
-"""
-
-
-def running_in(folder: Path) -> list[str]:
-    """Command lines of the processes whose working directory is a folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").resolve(strict=True) == folder.resolve():
-                found.append((process / "cmdline").read_text())
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-    return found
-
-
-def wait_until(condition, seconds=60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-@needs_gmx
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize(
-    ("phase", "steps", "killer"),
-    [
-        ("nvt", 100, signal.SIGTERM),
-        ("npt", 100, signal.SIGTERM),
-        ("production", 500, signal.SIGTERM),
-        ("production", 300, signal.SIGKILL),
-    ],
-)
-def test_stopped_run_continues_to_the_same_bytes_and_leaves_no_process(
-    system, replica, tmp_path, phase, steps, killer
-):
-    scratch = tmp_path / "scratch"
-    given = [asdict(system), asdict(SHORT), asdict(RUN), scratch, tmp_path / "1"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, json.dumps(given, default=str)],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    log = scratch / f"{phase}.log"
-    wait_until(lambda: log.exists() and re.search(rf"^ +{steps} +\d\.\d+$", log.read_text(), re.MULTILINE))
-    assert any("mdrun" in command for command in running_in(scratch))
-    worker.send_signal(killer)
-    _, printed = worker.communicate(timeout=60)
-    assert worker.returncode != 0
-    if killer == signal.SIGTERM:
-        assert f"peptide replica 1: {phase} was stopped by SIGTERM; run again to continue it" in printed
-    wait_until(lambda: not running_in(scratch))
-    assert not (scratch / f"{phase}.gro").exists()
-    assert (scratch / f"{phase}.cpt").exists()
-    simulate_replica(system, 1, SHORT, replace(RUN, checkpoint_min=1), STRICT, scratch, tmp_path / "1")
-    for name in SAME_BYTES:
-        assert (tmp_path / "1" / name).read_bytes() == (replica / name).read_bytes(), name
-    continuations = read_json(tmp_path / "1" / "quality.json")["run"]["continuations"]
-    assert continuations == (1 if phase == "production" else 0)
-
-
-@needs_gmx
-def test_run_that_blows_up_is_told_and_not_repeated(system, tmp_path):
-    hot = replace(SHORT, temperature_K=20000)
-    lines = []
-    for _ in range(2):
-        with pytest.raises(SimulationError, match=r"^peptide replica 1: nvt blew up") as caught:
-            simulate_replica(system, 1, hot, RUN, STRICT, tmp_path / "scratch", tmp_path / "1")
-        lines.append(str(caught.value))
-        (tmp_path / "scratch" / "nvt.tpr").unlink(missing_ok=True)
-    assert lines[0] == lines[1]
-    assert "\n" not in lines[0]
-    assert not (tmp_path / "scratch" / "nvt.tpr").exists()
-    assert not (tmp_path / "1").exists()
 
 
 @needs_gmx
 def test_time_step_that_the_bonds_do_not_bear_is_refused_before_the_run(system, tmp_path):
     long_step = replace(SHORT, timestep_fs=8, frame_ps=0.4)
     with pytest.raises(SimulationError, match=r"grompp failed: .*less than 5 times the time step"):
-        simulate_replica(system, 1, long_step, RUN, STRICT, tmp_path / "scratch", tmp_path / "1")
+        simulate_replica(system, 1, long_step, RUN, tmp_path / "scratch", tmp_path / "1")
 
 
 @needs_gmx
@@ -370,10 +276,15 @@ def test_failed_check_stops_or_is_marked_and_costs_no_second_run(system, tmp_pat
     with pytest.raises(
         SimulationError, match=r"replica 1: production does not pass its checks: .*density_kg_m3 is"
     ):
-        simulate_replica(system, 1, hot, RUN, STRICT, scratch, tmp_path / "1")
-    assert not (tmp_path / "1").exists()
-    run_input = (scratch / "production.tpr").read_bytes()
-    simulate_replica(system, 1, hot, RUN, Judgement("warn"), scratch, tmp_path / "1")
+        simulate_replica(system, 1, hot, RUN, scratch, tmp_path / "1")
+    assert not (tmp_path / "1" / "quality.json").exists()
+    segments = {path: path.stat().st_mtime_ns for path in (tmp_path / "segments").rglob("*.xtc")}
+    run_input = (tmp_path / "1" / "topology.tpr").read_bytes()
+    assert len(segments) == 1
+    with pytest.raises(SimulationError, match="does not pass"):
+        simulate_replica(system, 1, hot, RUN, scratch, tmp_path / "1")
+    assert {path: path.stat().st_mtime_ns for path in segments} == segments
+    simulate_replica(system, 1, hot, replace(RUN, gates="warn"), scratch, tmp_path / "1")
     assert (tmp_path / "1" / "topology.tpr").read_bytes() == run_input
     quality = read_json(tmp_path / "1" / "quality.json")
     assert quality["passed"] is False

@@ -27,7 +27,7 @@ from helixflow.trajectories.quality.images import image_distance
 from helixflow.trajectories.quality.logs import constraint_warnings, read_log
 from helixflow.trajectories.quality.statistics import inefficiency, mean_error, slope_error
 from helixflow.trajectories.quality.tpr import parse_dump
-from helixflow.trajectories.simulate import RunSettings, simulate_replica
+from simulating import RunSettings, simulate_replica
 from test_trajectories import SHORT, peptide_lines, prepare
 
 needs_gmx = pytest.mark.skipif(not shutil.which("gmx"), reason="gmx is not on PATH (make setup)")
@@ -59,7 +59,7 @@ def finished(demo, tmp_path_factory) -> Finished:
     (folder / "peptide.pdb").write_text("".join(peptide_lines(demo)))
     system = prepare(folder / "peptide.pdb", folder)
     scratch, results = folder / "scratch", folder / "1"
-    simulate_replica(system, 1, SHORT, RunSettings("gmx", 1, 5), STRICT, scratch, results)
+    simulate_replica(system, 1, SHORT, RunSettings("gmx", 1, 5, "fail"), scratch, results)
     run_folder = folder / "run"
     run_folder.mkdir()
     for name, source in {

@@ -20,8 +20,8 @@ from helixflow.trajectories.images import APART_NM, Assembly, bond_tree, centre,
 from helixflow.trajectories.protein import extract_protein
 from helixflow.trajectories.quality import Judgement
 from helixflow.trajectories.settings import phase_mdp
-from helixflow.trajectories.simulate import RunSettings, simulate_replica
 from helixflow.trajectories.system import read_gro, read_start
+from simulating import RunSettings, simulate_replica
 from test_trajectories import SHORT, peptide_lines, prepare
 
 needs_gmx = pytest.mark.skipif(not shutil.which("gmx"), reason="gmx is not on PATH (make setup)")
@@ -245,9 +245,9 @@ def coarse(two_chains, tmp_path_factory):
 
     def keep(path, *rest, **more):
         if (
-            Path(path) == folder / "scratch"
+            Path(path) == folder / "scratch" / "joined"
             and not kept.exists()
-            and (folder / "scratch/production.gro").exists()
+            and (Path(path) / "production.gro").exists()
         ):
             shutil.copytree(path, kept, copy_function=os.link)
         original(path, *rest, **more)
@@ -256,7 +256,7 @@ def coarse(two_chains, tmp_path_factory):
     patch.setattr(shutil, "rmtree", keep)
     try:
         simulate_replica(
-            two_chains, 1, settings, RunSettings("gmx", 1, 5), Judgement(), folder / "scratch", folder / "1"
+            two_chains, 1, settings, RunSettings("gmx", 1, 5, "fail"), folder / "scratch", folder / "1"
         )
     finally:
         patch.undo()
@@ -281,13 +281,13 @@ def test_positions_are_rounded_as_asked_and_no_more_is_written_twice(coarse):
 
 
 @needs_gmx
-def test_every_frame_is_that_of_gmx_trjconv(coarse):
+def test_every_frame_is_that_of_gmx_trjconv(coarse, two_chains):
     """GROMACS' own way from the full trajectory: whole, then clustered."""
     folder = coarse[0] / "kept"
     for answers, options in (("Protein", ["-pbc", "whole", "-f", "production.xtc", "-s", "production.tpr"]),):
         subprocess.run(["gmx", "-quiet", "trjconv", *options, "-o", "theirs.xtc"], cwd=folder, input=answers,
                        text=True, capture_output=True, check=True)  # fmt: skip
-    protein = read_protein((folder / "topol.top").read_text())
+    protein = read_protein(two_chains.topology.read_text())
     tree = bond_tree(len(protein.atoms), protein.bonds)
     theirs, ours = read_xtc(folder / "theirs.xtc"), read_xtc(coarse[0] / "1/protein.xtc")
     assert len(theirs) == len(ours) == coarse[1].frames == 11

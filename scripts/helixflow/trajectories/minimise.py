@@ -11,6 +11,7 @@ from typing import Any
 from helixflow.errors import SimulationError
 from helixflow.files import copy_whole, write_json, write_text
 from helixflow.gmx import GmxTools
+from helixflow.trajectories.layout import Job, Layout
 from helixflow.trajectories.masses import repartition_masses
 from helixflow.trajectories.mdrun import run_phase
 from helixflow.trajectories.run_input import check_protocol
@@ -66,7 +67,8 @@ def minimise_system(
         )
         write_text(scratch / "protocol.top", heavier)
         check_protocol(gmx, protocol, {**inputs, "p": "protocol.top"})
-    run_phase(gmx, "minimise", minimise_mdp(settings), inputs, threads, checkpoint_min=15)
+    job, layout = Job(program, threads, cores=threads), Layout(threads=threads)
+    run_phase(gmx, "minimise", minimise_mdp(settings), inputs, job, layout)
     outcome = read_outcome((scratch / "minimise.log").read_text(encoding="utf-8"))
     if outcome["outcome"] == "not converged":
         raise SimulationError(

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from helixflow.coanalysis.molecule import CODES
-from helixflow.structures.chemistry import LETTERS, MODIFIED
+from helixflow.structures.chemistry import LETTERS
+from helixflow.structures.modified import MODIFIED
 from helixflow.structures.residues import Residue
 from helixflow.trajectories.brought.topology import Group
 
@@ -25,7 +26,7 @@ def natural_residue(name: str) -> str:
         if code:
             return _NAMES[code]
         if known in MODIFIED:
-            return MODIFIED[known][0]
+            return MODIFIED[known].name
     return ""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.errors import SourceError
-from helixflow.structures.chemistry import MODIFIED
+from helixflow.structures.modified import MODIFIED
 from helixflow.structures.residues import Residue
 from helixflow.trajectories.brought.bonds import (
     DISULFIDE_NM,
