@@ -5,9 +5,8 @@ from helixflow.joblog import log_to
 log_to(snakemake.log[0])
 
 from helixflow.trajectories.brought import BroughtFiles, Outputs, bring_trajectory
+from helixflow.trajectories.quality import Judgement
 
-bring_trajectory(
-    BroughtFiles(**snakemake.input),
-    Outputs(**snakemake.output),
-    snakemake.config["trajectories"]["gates"],
-)
+keys = snakemake.config["trajectories"]
+judgement = Judgement(keys["gates"], **keys["quality"])
+bring_trajectory(BroughtFiles(**snakemake.input), Outputs(**snakemake.output), judgement)

@@ -13,19 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.errors import MismatchError
-from helixflow.structures.chemistry import LETTERS
+from helixflow.structures.chemistry import CODES
 from helixflow.structures.residues import Residue
 
-_PROTONATION = {
-    "H": "HID HIE HIP HSD HSE HSP HISA HISB HISD HISE HISH HIS1 HIS2",
-    "C": "CYM CYX CYSH CYS1 CYS2",
-    "D": "ASH ASPH",
-    "E": "GLH GLUH",
-    "K": "LYN LYSH",
-    "R": "ARGN",
-}
-#: One-letter codes of the residue names of force fields.
-CODES = LETTERS | {name: code for code, names in _PROTONATION.items() for name in names.split()}
 #: Atomic weights of the elements of proteins and of modified residues, in u.
 MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06, "P": 30.974, "SE": 78.971}
 

@@ -11,10 +11,10 @@ from helixflow.report.blocks import Cell, Json, Section, Table, facts, number, t
 from helixflow.report.coanalysis import coanalysis_parts
 from helixflow.report.links import links_part
 from helixflow.report.notices import Notice
+from helixflow.report.simulations import gates_table
 
 #: Trajectories that get figures, and those that get a part, so that the page stays below 10 MB.
 MOST_FIGURED, MOST_SHOWN = 4, 50
-_OUTCOMES = {"pass": Cell("✓ pass", "good"), "fail": Cell("✗ fail", "bad")}
 
 
 def brought_sections(files: StageFiles) -> list[Section]:
@@ -84,17 +84,5 @@ def _run_part(quality: Json) -> Section:
         "residues renamed": quality["renamed"],
         "left out": quality["left_out"],
     }
-    checks = [
-        (
-            name,
-            gate["value"],
-            number(gate["low"]) + (f" to {number(gate['high'])}" if gate["high"] != gate["low"] else ""),
-            _OUTCOMES[gate["outcome"]],
-        )
-        for name, gate in quality["gates"].items()
-    ]
-    blocks = [
-        facts("Files and frames", told),
-        table("Checks", "check | value # | allowed # | outcome", checks),
-    ]
+    blocks = [facts("Files and frames", told), gates_table({1: quality})]
     return Section(f"structure-{quality['structure']}-brought", "Trajectory", list(blocks))

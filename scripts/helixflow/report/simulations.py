@@ -25,14 +25,15 @@ _ENERGIES = (
 def simulation_part(ensemble: Ensemble, figured: bool) -> Section:
     """Show the runs of one temperature and whether they can be trusted, with figures or with tables alone."""
     section = Section(f"structure-{ensemble.anchor}-simulation", f"Simulation{ensemble.where}")
-    section.blocks += [_gates_table(ensemble.quality), _runs_table(ensemble.quality)]
+    section.blocks += [gates_table(ensemble.quality), _runs_table(ensemble.quality)]
     section.blocks.append(_protocol(next(iter(ensemble.quality.values()))["metadata"]))
     if figured:
         section.blocks += _energy_figures(ensemble.energy)
     return section
 
 
-def _gates_table(qualities: Mapping[int, Json]) -> Table:
+def gates_table(qualities: Mapping[int, Json]) -> Table:
+    """Show the checks of runs, by their numbers."""
     rows = [
         (name, replica, _value(gate), _limits(gate), OUTCOMES[gate["outcome"]], "; ".join(gate["details"]))
         for replica, quality in qualities.items()

@@ -90,17 +90,31 @@ OTHER_NAMES: list[tuple[str, dict[str, str]]] = [
     ("", {"OT1": "O", "OT2": "OXT"}),
 ]
 
-#: Names that other force fields have for states which pdb2gmx chooses itself; states that it would change
-#: (HIP, ASH, …) are not among them.
-STATES = {"CYX": "CYS", "HID": "HIS", "HIE": "HIS", "HSD": "HIS", "HSE": "HIS"}
-
-_TOPOLOGY_NAMES = {
-    **dict.fromkeys(("HID", "HIE", "HIP", "HSD", "HSE", "HSP"), "HIS"),
-    **dict.fromkeys(("CYX", "CYM"), "CYS"),
-    **dict.fromkeys(("LYN", "LSN"), "LYS"),
+#: Names that force fields have for the amino acids in one state or another.
+_STATES = {
+    "ARG": "ARGN",
+    "ASP": "ASH ASPH ASPP",
+    "CYS": "CYM CYX CYSH CYS1 CYS2",
+    "GLN": "QLN",
+    "GLU": "GLH GLUH GLUP PGLU",
+    "HIS": "HID HIE HIP HSD HSE HSP HISA HISB HISD HISE HISH HIS1 HIS2",
+    "LYS": "LYN LYSH LSN LYP",
 }
+_NATURAL = {name: name for name in LETTERS} | {
+    state: name for name, states in _STATES.items() for state in states.split()
+}
+#: One-letter codes of the residue names of force fields.
+CODES = {name: LETTERS[natural] for name, natural in _NATURAL.items()}
+
+#: Names of states which pdb2gmx chooses itself; those that it would change (HIP, ASH, …) are not among them.
+STATES = {name: _NATURAL[name] for name in ("CYX", "HID", "HIE", "HSD", "HSE")}
 
 
 def natural_name(name: str) -> str:
-    """Return the amino acid behind a force field's name for one of its states (HSE, CYS2, GLUH)."""
-    return _TOPOLOGY_NAMES.get(name[:3], name[:3])
+    """Return the amino acid that a residue of any force field is, such as HIS for NHIE; empty for others."""
+    return next((_NATURAL[known] for known in spellings(name) if known in _NATURAL), "")
+
+
+def spellings(name: str) -> list[str]:
+    """Give a name, and that without the letter by which Amber marks the ends of a chain."""
+    return [name, name[1:]] if len(name) == 4 and name[0] in "NC" else [name]

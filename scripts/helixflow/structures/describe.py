@@ -184,7 +184,10 @@ def check_protein(
     expected = expected if written is None else list(written)
     _check_sequence([(at.name,) for at in residues], [(name,) for _, name in expected], residues, subject)
     _check_sequence(
-        expected, [(number, natural_name(name)) for number, name in protein.residues], residues, subject
+        expected,
+        [(number, natural_name(name) or name) for number, name in protein.residues],
+        residues,
+        subject,
     )
     _check_disulfides(protein, residues, disulfides, subject)
     if abs(protein.charge - round(protein.charge)) > 0.01:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from helixflow.errors import StructureError
-from helixflow.structures.chemistry import OTHER_NAMES, STATES
+from helixflow.structures.chemistry import OTHER_NAMES, STATES, natural_name, spellings
 from helixflow.structures.deposit import Atom, by_residue, name_of
 from helixflow.structures.ledger import Ledger
 
@@ -79,6 +79,12 @@ MODIFIED = _read_table(_TABLE)
 def natural_of(name: str) -> str:
     """Return the natural residue behind a name, or the name itself."""
     return MODIFIED[name].name if name in MODIFIED else STATES.get(name, name)
+
+
+def natural_residue(name: str) -> str:
+    """Return the amino acid that a residue is or was made of, in any force field; empty for others."""
+    made_of = (MODIFIED[known].name for known in spellings(name) if known in MODIFIED)
+    return natural_name(name) or next(made_of, "")
 
 
 def make_natural(atoms: list[Atom], policy: str, ledger: Ledger) -> list[Atom]:

@@ -12,8 +12,10 @@ from helixflow.files import read_tsv, write_text
 
 #: What a residue's atoms come from: all seen in the file, some built, all built, or a peptide made by rule.
 ORIGINS = ("observed", "completed", "built", "idealised")
-#: Greatest number that a PDB file has room for.
-_MOST = 9999
+#: Least and greatest number that a PDB file has room for.
+LEAST_NUMBER, _MOST = -999, 9999
+#: Ids of chains that a PDB file has room for.
+SIGNS = [*string.ascii_uppercase, *string.ascii_lowercase, *string.digits]
 
 
 @dataclass(frozen=True)
@@ -52,38 +54,51 @@ def read_residues(path: str | os.PathLike[str]) -> list[Residue]:
     ]
 
 
-def chain_letters(residues: Iterable[Residue]) -> dict[str, str]:
+def chain_letters(residues: Iterable[Residue], *, share: bool = False) -> dict[str, str]:
     """Give each chain the one letter that a PDB file has room for, its own where that is possible.
+
+    Parameters
+    ----------
+    residues : iterable of Residue
+    share : bool
+        Whether chains share letters where there are too many of them.
 
     Raises
     ------
     StructureError
-        If there are more chains than letters and digits.
+        If there are more chains than letters and digits, and they may not share them.
     """
     chains = list(dict.fromkeys(residue.chain for residue in residues))
-    signs = string.ascii_uppercase + string.ascii_lowercase + string.digits
-    free = [sign for sign in signs if sign not in chains]
-    longer = [chain for chain in chains if chain not in signs or not chain]
-    if len(longer) > len(free):
+    free = [sign for sign in SIGNS if sign not in chains]
+    longer = [chain for chain in chains if chain not in SIGNS]
+    if len(longer) > len(free) and not share:
         raise StructureError(
-            f"{len(chains)} chains, expected at most {len(signs)}; name some in the sheet's column chain"
+            f"{len(chains)} chains, expected at most {len(SIGNS)}; name some in the sheet's column chain"
         )
-    return {chain: chain for chain in chains} | dict(zip(longer, free, strict=False))
+    letters = [*free, *SIGNS * (len(longer) // len(SIGNS) + 1)]
+    return {chain: chain for chain in chains} | dict(zip(longer, letters, strict=False))
 
 
-def pdb_residues(residues: Iterable[Residue]) -> list[Residue]:
+def pdb_residues(residues: Iterable[Residue], *, share: bool = False) -> list[Residue]:
     """Return residues with chains as a PDB file has them, see `chain_letters`."""
     residues = list(residues)
-    letters = chain_letters(residues)
+    letters = chain_letters(residues, share=share)
     return [replace(residue, chain=letters[residue.chain]) for residue in residues]
 
 
 def pdb_number(number: int) -> int:
-    """Return a residue's number as a PDB file has it: from 10000 on it begins anew at 0."""
-    return number % (_MOST + 1) if number > _MOST else number
+    """Return a residue's number as a PDB file has it: beyond its four places, modulo 10000."""
+    return number if LEAST_NUMBER <= number <= _MOST else number % (_MOST + 1)
 
 
-def pdb_line(serial: int, atom: str, residue: Residue, xyz: Iterable[float], b_factor: float = 0.0) -> str:
+def pdb_line(
+    serial: int,
+    atom: str,
+    residue: Residue,
+    xyz: Iterable[float],
+    b_factor: float = 0.0,
+    element: str = "",
+) -> str:
     """Write one atom as a line of a PDB file.
 
     Parameters
@@ -91,7 +106,7 @@ def pdb_line(serial: int, atom: str, residue: Residue, xyz: Iterable[float], b_f
     serial : int
         From 1; more than the five digits of the format hold begin anew at 0.
     atom : str
-        Name of an atom of a protein, whose first letter is its element.
+        Its name, of which there is room for four letters.
     residue : Residue
         What it belongs to; its chain must be one letter, see `pdb_residues`, and its number is written as
         `pdb_number` gives it.
@@ -99,13 +114,15 @@ def pdb_line(serial: int, atom: str, residue: Residue, xyz: Iterable[float], b_f
         Coordinates, in ångström.
     b_factor : float
         In square ångström.
+    element : str
+        The first letter of the name where left out.
     """
     x, y, z = xyz
     number = f"{pdb_number(residue.number):4d}{residue.insertion or ' '}"
-    name = atom if len(atom) > 3 else f" {atom:<3}"
+    name = atom[:4] if len(atom) > 3 else f" {atom:<3}"
     return (
         f"ATOM  {serial % 100000:5d} {name} {residue.name} {residue.chain}{number}"
-        f"   {x:8.3f}{y:8.3f}{z:8.3f}{1:6.2f}{b_factor:6.2f}          {atom[0]:>2}\n"
+        f"   {x:8.3f}{y:8.3f}{z:8.3f}{1:6.2f}{b_factor:6.2f}          {element or atom[0]:>2}\n"
     )
 
 

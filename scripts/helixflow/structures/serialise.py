@@ -12,10 +12,7 @@ from helixflow.structures.chemistry import LETTERS
 from helixflow.structures.deposit import Atom, Deposit
 from helixflow.structures.gaps import ChainState
 from helixflow.structures.ledger import Ledger
-from helixflow.structures.residues import Residue, pdb_line, pdb_residues
-
-#: Least number that a PDB file has room for.
-_LEAST = -999
+from helixflow.structures.residues import LEAST_NUMBER, Residue, pdb_line, pdb_residues
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,10 @@ def pdb_lines(cleaned: Cleaned) -> Iterator[str]:
     yield "TITLE     CLEAN STRUCTURE\n"
     serial, rows = 0, pdb_residues(cleaned.rows)
     for row, residue in zip(rows, cleaned.residues, strict=True):
-        if row.number < _LEAST:
-            raise StructureError(f"{row}: a PDB file has room for the numbers from {_LEAST} on; renumber it")
+        if row.number < LEAST_NUMBER:
+            raise StructureError(
+                f"{row}: a PDB file has room for the numbers from {LEAST_NUMBER} on; renumber it"
+            )
         for atom in residue:
             serial += 1
             yield pdb_line(serial, atom.name, row, atom.xyz, atom.b_factor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from dataclasses import asdict
@@ -13,12 +12,11 @@ from helixflow.files import read_json, whole_file, write_json
 from helixflow.gmx import GmxTools
 from helixflow.structures.residues import read_residues
 from helixflow.trajectories.metadata import describe_run
-from helixflow.trajectories.quality import Gate, Judgement
+from helixflow.trajectories.quality import Judgement
 from helixflow.trajectories.quality.assess import assess
+from helixflow.trajectories.quality.gates import demand_gates
 from helixflow.trajectories.settings import SimulationSettings
 from helixflow.trajectories.system import System
-
-_log = logging.getLogger(__name__)
 
 #: Each file of the results, and what it is called in the folder of the run.
 RESULTS = {
@@ -88,35 +86,11 @@ def finish_replica(
             "metadata": describe_run(setup, source, residues, settings, assessment.run_input, version),
         },
     )
-    demand_gates(assessment.found["gates"], judgement.gates, subject, folder)
+    demand_gates(
+        assessment.found["gates"], judgement.gates, f"{subject}: production", folder / "quality.json"
+    )
     for name, made in RESULTS.items():
         put_in_place(folder / made, results / name)
-
-
-def demand_gates(gates: dict[str, Gate], policy: str, subject: str, folder: Path) -> None:
-    """Raise an error, or warn where the policy is ``warn``, if a check has failed."""
-    failed = [_told(name, gate) for name, gate in gates.items() if gate["outcome"] == "fail"]
-    for name, gate in gates.items():
-        if gate["outcome"] == "warn":
-            _log.warning("%s: %s: %s", subject, name, "; ".join(gate["details"]))
-    if not failed:
-        return
-    line = f"{subject}: production does not pass its checks: {'; '.join(failed)}"
-    if policy == "fail":
-        raise SimulationError(
-            f"{line} (all in {folder / 'quality.json'}; trajectories/quality has the limits, and "
-            "trajectories/gates: warn keeps it)"
-        )
-    _log.warning("%s", line)
-
-
-def _told(name: str, gate: Gate) -> str:
-    low, high = gate["low"], gate["high"]
-    limits = f"{low} to {high}"
-    if low is None or high is None:
-        limits = f"at most {high}" if low is None else f"at least {low}"
-    details = f" ({gate['details'][0]})" if gate["details"] else ""
-    return f"{name} is {gate['value']}{details}, expected {high if low == high else limits}"
 
 
 def put_in_place(source: Path, final: Path) -> None:

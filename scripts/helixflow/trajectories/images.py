@@ -2,6 +2,7 @@
 
 GROMACS' box vectors are the rows of a lower triangular matrix, so that an image is found axis by axis.
 That is exact for vectors shorter than half of each diagonal element of the box, as bonds and moves are.
+Where there is no box, all its elements are 0, and nothing has images.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ class BondTree:
     ----------
     molecules : list of (M,) int
         Atoms of each molecule, ascending; molecules in the order of their first atoms.
+    molecule_of : (A,) int
+        For each atom the number of its molecule.
     levels : list of ((K,) int, (K,) int)
         Atoms reached after one bond, two bonds and so on, each behind the atom it is bonded to.
     """
 
     molecules: list[Ints]
+    molecule_of: Ints
     levels: list[tuple[Ints, Ints]]
 
 
@@ -60,7 +64,7 @@ def bond_tree(atoms: int, bonds: Sequence[tuple[int, int]]) -> BondTree:
         molecules += 1
     levels = [(pairs[:, 0], pairs[:, 1]) for pairs in (np.array(step, np.int64) for step in steps)]
     member = np.array(found)
-    return BondTree([np.flatnonzero(member == molecule) for molecule in range(molecules)], levels)
+    return BondTree([np.flatnonzero(member == molecule) for molecule in range(molecules)], member, levels)
 
 
 def image_shifts(vectors: Floats, boxes: Floats) -> Floats:
@@ -78,9 +82,16 @@ def image_shifts(vectors: Floats, boxes: Floats) -> Floats:
     """
     shifts = np.zeros_like(vectors)
     for axis in (2, 1, 0):
-        turns = np.round((vectors - shifts)[..., axis] / boxes[:, None, axis, axis])
+        width = boxes[:, None, axis, axis]
+        turns = np.round((vectors - shifts)[..., axis] / np.where(width > 0, width, np.inf))
         shifts += np.nan_to_num(turns, posinf=0, neginf=0)[..., None] * boxes[:, None, axis]
     return shifts
+
+
+def nearest_images(vectors: Floats, box: Floats) -> Floats:
+    """Return the shortest image of each vector, (K, 3), in a box, (3, 3)."""
+    images: Floats = vectors - image_shifts(vectors[None], box[None])[0]
+    return images
 
 
 def make_whole(positions: Floats, boxes: Floats, tree: BondTree) -> Floats:
@@ -104,7 +115,7 @@ def make_whole(positions: Floats, boxes: Floats, tree: BondTree) -> Floats:
 
 
 def centre(positions: Floats, boxes: Floats) -> Floats:
-    """Move the mean position of each frame, (F, A, 3), to the middle of its box."""
+    """Move the mean position of each frame, (F, A, 3), to the middle of its box; to 0 where it has none."""
     middle = boxes.sum(axis=1) / 2
     centred: Floats = positions + (middle - positions.mean(axis=1))[:, None]
     return centred
@@ -147,7 +158,9 @@ class Assembly:
         for frame, box in zip(gathered, boxes, strict=True):
             for molecule, partner in self._order:
                 frame[self._molecules[molecule]] -= self._shift(frame, box, molecule, partner)
-                self._before[molecule] = self._between(frame, molecule, partner)
+                between = self._between(frame, molecule, partner)
+                if np.isfinite(between).all():
+                    self._before[molecule] = between
         return gathered
 
     def _shift(self, frame: Floats, box: Floats, molecule: int, partner: int) -> Floats:
@@ -173,8 +186,7 @@ class Assembly:
         for one in range(count):
             for other in range(one):
                 vectors = (start[self._measured[one]][:, None] - start[self._measured[other]]).reshape(-1, 3)
-                shifts = image_shifts(vectors[None], box[None])[0]
-                nearest[one, other] = nearest[other, one] = _shortest(vectors - shifts)[1]
+                nearest[one, other] = nearest[other, one] = _shortest(nearest_images(vectors, box))[1]
         placed, order = [0], []
         while len(placed) < count:
             rest = [molecule for molecule in range(count) if molecule not in placed]

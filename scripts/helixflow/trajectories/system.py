@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from helixflow.errors import SimulationError
 from helixflow.structures.topology import Protein
-from helixflow.trajectories.images import Assembly, bond_tree, make_whole
+from helixflow.trajectories.protein import Start, start_protein
 
 Floats = NDArray[np.float64]
 
@@ -37,25 +37,13 @@ class System:
     source: Path
 
 
-@dataclass(frozen=True)
-class Start:
-    """The protein at the start: whole molecules (A, 3) in nm, brought together, and how to keep them so."""
-
-    positions: Floats
-    assembly: Assembly
-
-
 def read_start(path: Path, protein: Protein) -> Start:
     """Read the protein, which comes first in a .gro file, and make it whole."""
     positions, box = read_gro(path)
     atoms = len(protein.atoms)
     if len(positions) < atoms:
         raise SimulationError(f"{path}: {len(positions)} atoms, expected the {atoms} of the protein and more")
-    tree = bond_tree(atoms, protein.bonds)
-    whole = make_whole(positions[None, :atoms], box[None], tree)
-    alphas = np.array([at for at, name in enumerate(protein.atoms) if name == "CA"], np.int64)
-    assembly = Assembly(tree, alphas, whole[0], box)
-    return Start(assembly.gather(whole, box[None])[0], assembly)
+    return start_protein(protein, positions[:atoms], box)
 
 
 def read_gro(path: str | os.PathLike[str]) -> tuple[Floats, Floats]:

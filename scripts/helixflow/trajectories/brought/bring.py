@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from helixflow.errors import SimulationError, SourceError
-from helixflow.files import read_json, whole_file, write_json, write_text
-from helixflow.structures.residues import pdb_line, write_residues
-from helixflow.trajectories.brought.checks import Measured
-from helixflow.trajectories.brought.frames import Frame, FrameFile
-from helixflow.trajectories.brought.naming import one_letter_each
+from helixflow.errors import SourceError
+from helixflow.files import read_json, whole_file, write_json
+from helixflow.structures.residues import write_residues
 from helixflow.trajectories.brought.protein import BroughtProtein, find_protein
 from helixflow.trajectories.brought.topology import Topology, read_topology
-from helixflow.trajectories.brought.whole import Maker, periodic_box
+from helixflow.trajectories.frames import FrameReader, Frames
+from helixflow.trajectories.protein import Extracted, extract_protein, start_protein, write_first_frame
+from helixflow.trajectories.quality import Judgement
+from helixflow.trajectories.quality.frames import FrameMeasures
+from helixflow.trajectories.quality.gates import demand_gates, passed
+from helixflow.trajectories.quality.molecule import judge_molecule
+from helixflow.trajectories.quality.run import spacing_gate
 
 log = logging.getLogger(__name__)
 
 StrPath = str | os.PathLike[str]
+
+#: Longest distance at which two atoms are a pair, in nm, in most force fields; TRR and XTC files do not tell.
+CUTOFF_NM = 1.0
 
 
 @dataclass(frozen=True)
@@ -47,17 +52,17 @@ class Outputs:
     quality: StrPath
 
 
-def bring_trajectory(files: BroughtFiles, outputs: Outputs, gates: str) -> None:
+def bring_trajectory(files: BroughtFiles, outputs: Outputs, judgement: Judgement) -> None:
     """Check a trajectory, make its protein whole, and write it as a replica's is.
 
-    Frames are read and written one by one, so memory does not follow their number.
+    Frames are read and written in blocks, so memory does not follow their number.
 
     Parameters
     ----------
     files : BroughtFiles
     outputs : Outputs
-    gates : str
-        ``fail`` or ``warn``: whether a check that fails is an error.
+    judgement : Judgement
+        The limits of the checks, and whether one that fails is an error.
 
     Raises
     ------
@@ -71,109 +76,101 @@ def bring_trajectory(files: BroughtFiles, outputs: Outputs, gates: str) -> None:
     origins = [f"{name}: {Path(part).name}" for part in record["source"].split(",")]
     forms = record["format"].split("+")
     topology = read_topology(Path(files.topology), forms[0], origins[0])
-    frames = FrameFile(Path(files.trajectory), forms[1], origins[1])
-    _check_atoms(len(topology.names), frames.count_atoms(), origins)
-    protein = _find_protein(topology, next(frames.read()), origins)
-    measured = _write_frames(frames, protein, outputs, len(topology.names))
-    quality = _describe(record, topology, protein, frames, measured)
-    _demand_gates(quality["gates"], gates, name)
+    first = _read_first(Path(files.trajectory), forms[1], topology, origins)
+    protein = find_protein(topology, first.positions[0], first.boxes[0], origins[0])
+    start = start_protein(protein.molecule, first.positions[0][protein.indices], first.boxes[0])
+    measures = FrameMeasures(protein.molecule, None, start.positions)
+    reader = FrameReader(files.trajectory, protein.indices, forms[1])
+    with whole_file(outputs.protein) as path:
+        extracted = extract_protein(reader, path, start, measures.update)
+        _check_damage(reader, len(measures.times) + reader.empty, origins[1])
+        quality = _describe(record, topology, protein, reader, measures, extracted, judgement)
+        demand_gates(quality["gates"], judgement.gates, f"{name}: the trajectory")
+        write_first_frame(
+            path, protein.molecule, protein.residues, outputs.protein_topology, protein.elements
+        )
     write_residues(outputs.residues, protein.residues)
     write_json(outputs.quality, quality)
     log.info(
         "%s: %d frames, %d residues in %d chains, %d of %d atoms; %d frames made whole",
-        name, quality["frames"], len(protein.residues), len(quality["chains"]), len(protein.atoms),
-        quality["atoms"], measured.mended,
+        name, quality["frames"], len(protein.residues), len(quality["chains"]), len(protein.indices),
+        quality["atoms"], extracted.mended,
     )  # fmt: skip
 
 
-def _check_atoms(topology: int, trajectory: int, origins: Sequence[str]) -> None:
-    if topology != trajectory:
+def _read_first(path: Path, form: str, topology: Topology, origins: Sequence[str]) -> Frames:
+    """Read the first frame, to find bonds and chains by; see that the files belong together."""
+    if not path.stat().st_size:
+        raise SourceError(f"{origins[1]}: is empty, expected a trajectory with frames (bring it again)")
+    reader = FrameReader(path, form=form)
+    try:
+        atoms = reader.count_atoms()
+    except OSError as error:
         raise SourceError(
-            f"{origins[1]}: has {trajectory} atoms, expected the {topology} of "
+            f"{origins[1]}: cannot be read as {form.upper()} ({error}), expected a trajectory of GROMACS"
+        ) from None
+    if atoms != len(topology.names):
+        raise SourceError(
+            f"{origins[1]}: has {atoms} atoms, expected the {len(topology.names)} of "
             f"{origins[0].partition(': ')[2]}; bring the topology of the same atoms (gmx convert-tpr "
             "makes one of a part)"
         )
-
-
-def _find_protein(topology: Topology, first: Frame, origins: Sequence[str]) -> BroughtProtein:
-    """Find the protein, with the first frame to find bonds and chains by."""
-    _check_finite(first.positions, first, origins[1])
-    box = periodic_box(first.box, len(topology.names))
-    return find_protein(topology, first.positions.astype(np.float64), box, origins[0])
-
-
-def _write_frames(frames: FrameFile, protein: BroughtProtein, outputs: Outputs, atoms: int) -> Measured:
-    """Write the protein's trajectory and the PDB of its first frame, and measure every frame."""
-    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
-
-    measured, make_whole = Measured(), Maker(protein.tree, protein.alphas)
-    with whole_file(outputs.protein) as path, XTCFile(str(path), "w") as xtc:
-        for frame in frames.read():
-            positions = frame.positions[protein.atoms]
-            _check_finite(positions, frame, frames.origin)
-            box = periodic_box(frame.box, atoms)
-            whole = make_whole(positions, box)
-            measured.add(frame.time, whole.positions, protein.tree.bonds, box, whole.mended)
-            if len(measured.times) == 1:
-                write_text(outputs.protein_topology, "".join(_pdb_lines(protein, whole.positions)))
-            written = np.zeros((3, 3)) if box is None else box
-            xtc.write(
-                whole.positions.astype(np.float32), written.astype(np.float32),
-                frame.step, frame.time, frame.precision,
-            )  # fmt: skip
-    return measured
-
-
-def _check_finite(positions: NDArray[np.float32], frame: Frame, origin: str) -> None:
-    broken = np.flatnonzero(~np.isfinite(positions).all(axis=1))
-    if len(broken):
+    first = reader.first()
+    if first is None:
+        _check_damage(reader, reader.empty, origins[1])
         raise SourceError(
-            f"{origin}: frame {frame.number} ({frame.time:g} ps) has {len(broken)} atoms without "
-            "a finite position, expected none; the simulation failed there: cut it before with gmx trjconv -e"
+            f"{origins[1]}: has no frame with positions, expected at least one (bring another file)"
         )
+    if broken := int((~np.isfinite(first.positions[0]).all(axis=1)).sum()):
+        raise SourceError(
+            f"{origins[1]}: the first frame has {broken} atoms without a finite position, expected none; "
+            "bring what comes before the simulation failed"
+        )
+    return first
 
 
-def _pdb_lines(protein: BroughtProtein, positions: NDArray[np.float64]) -> Iterator[str]:
-    """Give the lines of a PDB file; positions (n, 3) are in nm."""
-    letters = one_letter_each(protein.residues)
-    for number, (name, element, at, xyz) in enumerate(
-        zip(protein.names, protein.elements, protein.residue_of, positions * 10, strict=True), 1
-    ):
-        residue = protein.residues[at]
-        # The format has four places for the number of a residue.
-        shown = replace(residue, chain=letters[residue.chain], number=residue.number % 10000)
-        yield f"{pdb_line(number, name[:4], shown, xyz).rstrip()[:76]:<76}{element:>2}\n"
-        if (
-            number == len(protein.names)
-            or protein.residues[protein.residue_of[number]].chain != residue.chain
-        ):
-            yield "TER\n"
-    yield "END\n"
+def _check_damage(reader: FrameReader, frames: int, origin: str) -> None:
+    """Refuse a file that cannot be read to its end; so many frames could."""
+    if reader.damage:
+        raise SourceError(
+            f"{origin}: frame {frames} cannot be read ({reader.damage}); it is truncated or damaged: bring "
+            "it again, or cut it before that frame with gmx trjconv -e"
+        )
 
 
 def _describe(
     record: dict[str, Any],
     topology: Topology,
     protein: BroughtProtein,
-    frames: FrameFile,
-    measured: Measured,
+    reader: FrameReader,
+    measures: FrameMeasures,
+    extracted: Extracted,
+    judgement: Judgement,
 ) -> dict[str, Any]:
     """Return the content of quality.json."""
-    gates = measured.gates()
+    gates = {
+        "uneven_frame_steps": spacing_gate(measures.times),
+        **judge_molecule(measures, protein.molecule, protein.residues, CUTOFF_NM, judgement),
+    }
+    times, without = extracted.times, reader.empty + len(measures.lost)
     return {
         "structure": record["sample"],
         "replica": 1,
         "brought": True,
         "source": record["source"],
         "format": record["format"],
-        "passed": all(gate["outcome"] != "fail" for gate in gates.values()),
+        "passed": passed(gates),
         "gates": gates,
         "atoms": len(topology.names),
-        "protein_atoms": len(protein.atoms),
-        "frames_in_file": len(measured.times) + frames.empty,
-        "frames": len(measured.times),
-        "frames_without_positions": frames.empty,
-        **measured.told(),
+        "protein_atoms": len(protein.indices),
+        "frames_in_file": len(times) + without,
+        "frames": len(times),
+        "frames_without_positions": without,
+        "first_ps": times[0],
+        "last_ps": times[-1],
+        "frame_ps": float(np.median(np.diff(times))) if len(times) > 1 else None,
+        "frames_with_box": extracted.with_box,
+        "frames_made_whole": extracted.mended,
         "bonds_from": protein.bonds_from,
         "chains": [
             {"chain": chain, "residues": len(list(residues))}
@@ -182,19 +179,3 @@ def _describe(
         "renamed": protein.renamed,
         "left_out": protein.left_out,
     }
-
-
-def _demand_gates(gates: dict[str, Any], policy: str, name: str) -> None:
-    """Refuse or mark a trajectory that fails a check."""
-    failed = [
-        f"{check} is {gate['value']:g}, expected {gate['low']:g} to {gate['high']:g}"
-        for check, gate in gates.items()
-        if gate["outcome"] == "fail"
-    ]
-    if failed and policy == "fail":
-        raise SimulationError(
-            f"{name}: the trajectory does not pass its checks: {'; '.join(failed)} (trajectories/gates: warn "
-            "takes it all the same)"
-        )
-    for reason in failed:
-        log.warning("%s: %s", name, reason)

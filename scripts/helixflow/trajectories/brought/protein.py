@@ -11,19 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.errors import SourceError
-from helixflow.structures.modified import MODIFIED
+from helixflow.structures.modified import MODIFIED, natural_residue
 from helixflow.structures.residues import Residue
-from helixflow.trajectories.brought.bonds import (
-    DISULFIDE_NM,
-    HEAVY_NM,
-    Pair,
-    Tree,
-    bonds_within,
-    closer,
-    grow_tree,
-)
-from helixflow.trajectories.brought.naming import name_residues, natural_residue
+from helixflow.structures.topology import Protein
+from helixflow.trajectories.brought.bonds import DISULFIDE_NM, HEAVY_NM, Pair, bonds_within, closer
+from helixflow.trajectories.brought.naming import name_residues
 from helixflow.trajectories.brought.topology import Group, Topology
+from helixflow.trajectories.images import bond_tree
+
+Floats = NDArray[np.float64]
 
 _BACKBONE = ("N", "CA", "C")
 
@@ -32,25 +28,20 @@ _BACKBONE = ("N", "CA", "C")
 class BroughtProtein:
     """The protein of a trajectory, with atoms in the order of the file.
 
-    `atoms` is (n,), the indices in the whole system; `residue_of` (n,) and `alphas` (N,) belong to
-    `residues`; `left_out` counts residues (or virtual sites) by name, `renamed` residues by both names.
+    `indices` is (A,), those of its atoms in the whole system, and `elements` theirs; `left_out` counts
+    residues (or virtual sites) by name, `renamed` residues by both names.
     """
 
-    atoms: NDArray[np.int64]
-    names: list[str]
+    indices: NDArray[np.int64]
+    molecule: Protein
     elements: list[str]
-    residue_of: NDArray[np.int64]
-    alphas: NDArray[np.int64]
     residues: list[Residue]
-    tree: Tree
     bonds_from: str
     left_out: dict[str, int]
     renamed: dict[str, int]
 
 
-def find_protein(
-    topology: Topology, positions: NDArray[np.float64], box: NDArray[np.float64] | None, origin: str
-) -> BroughtProtein:
+def find_protein(topology: Topology, positions: Floats, box: Floats, origin: str) -> BroughtProtein:
     """Take the protein out of a system.
 
     Parameters
@@ -58,7 +49,8 @@ def find_protein(
     topology : Topology
     positions : (A, 3)
         Those of the first frame, in nm, by which bonds are found that the topology does not tell.
-    box : (3, 3), optional
+    box : (3, 3)
+        0 where there is none.
     origin : str
         What the topology is called in messages.
 
@@ -75,21 +67,20 @@ def find_protein(
     here = positions[kept]
     backbone = [_backbone(group, atoms, names, origin) for group, atoms in zip(groups, members, strict=True)]
     told = None if topology.bonds is None else _translate(topology.bonds, place)
-    tree = _join(members, backbone, groups, elements, here, box, told, origin)
-    peptide = set(map(tuple, tree.bonds.tolist()))
+    bonds = _find_bonds(members, backbone, groups, elements, here, box, told, origin)
+    bonded = set(bonds)
     joined = [
-        (min(c, n), max(c, n)) in peptide and one.molecule == other.molecule
+        (min(c, n), max(c, n)) in bonded and one.molecule == other.molecule
         for ((_, _, c), (n, _, _)), (one, other) in zip(pairwise(backbone), pairwise(groups), strict=True)
     ]
     residues = name_residues(groups, joined)
+    residue_of = [at for at, atoms in enumerate(members) for _ in atoms]
+    numbers = [(f"{residue.number}{residue.insertion}", residue.name) for residue in residues]
     return BroughtProtein(
-        atoms=np.array(kept),
-        names=names,
+        indices=np.array(kept),
+        molecule=Protein(names, residue_of, numbers, bonds),
         elements=elements,
-        residue_of=np.repeat(np.arange(len(members)), [len(atoms) for atoms in members]),
-        alphas=np.array([alpha for _, alpha, _ in backbone]),
         residues=residues,
-        tree=tree,
         bonds_from="distances in the first frame" if told is None else "topology",
         left_out=_left_out(topology, groups),
         renamed=_renamed(residues),
@@ -133,17 +124,17 @@ def _translate(bonds: NDArray[np.int64], place: Mapping[int, int]) -> list[Pair]
     return [(place[a], place[b]) for a, b in bonds.tolist() if a in place and b in place]
 
 
-def _join(
+def _find_bonds(
     members: Sequence[Sequence[int]],
     backbone: Sequence[tuple[int, int, int]],
     groups: Sequence[Group],
     elements: Sequence[str],
-    positions: NDArray[np.float64],
-    box: NDArray[np.float64] | None,
+    positions: Floats,
+    box: Floats,
     told: list[Pair] | None,
     origin: str,
-) -> Tree:
-    """Grow the tree from the bonds that are told, or found by distance; every atom must hang on its CA."""
+) -> list[Pair]:
+    """Give the bonds that are told, or found by distance, ascending; every atom must hang on its CA."""
     if told is None:
         bonds = [pair for atoms in members for pair in bonds_within(atoms, elements, positions, box)]
         peptide = [(c, n) for (_, _, c), (n, _, _) in pairwise(backbone)]
@@ -151,30 +142,28 @@ def _join(
         bonds += closer(peptide, HEAVY_NM, positions, box)
         bonds += closer(combinations(sulphurs, 2), DISULFIDE_NM, positions, box)
     else:
-        bonds = told
-    tree = grow_tree(len(elements), bonds)
-    if told is not None and (loose := list(_loose(members, backbone, tree))):
-        # Atoms that hang on a virtual site alone, which is left out.
-        residues = {residue for residue, _ in loose}
+        # Atoms may hang on a virtual site alone, which is left out.
+        residues = {residue for residue, _ in _loose(members, backbone, told)}
         more = [pair for at in residues for pair in bonds_within(members[at], elements, positions, box)]
-        tree = grow_tree(len(elements), [*bonds, *more])
-    for residue, atom in _loose(members, backbone, tree):
+        bonds = [*told, *more]
+    for residue, atom in _loose(members, backbone, bonds):
         group = groups[residue]
         raise SourceError(
             f"{origin}: residue {group.name} {group.number}: atom {atom - members[residue][0] + 1} of it is "
             "bonded to none of the others in the first frame, expected one molecule; is this the topology "
             "that the trajectory was written with?"
         )
-    return tree
+    return sorted({(min(pair), max(pair)) for pair in bonds})
 
 
 def _loose(
-    members: Sequence[Sequence[int]], backbone: Sequence[tuple[int, int, int]], tree: Tree
+    members: Sequence[Sequence[int]], backbone: Sequence[tuple[int, int, int]], bonds: Sequence[Pair]
 ) -> Iterator[Pair]:
     """Give residue and atom of those that are not joined to the CA of their residue."""
+    molecule_of = bond_tree(sum(map(len, members)), bonds).molecule_of
     for residue, (atoms, (_, alpha, _)) in enumerate(zip(members, backbone, strict=True)):
         for atom in atoms:
-            if tree.units[atom] != tree.units[alpha]:
+            if molecule_of[atom] != molecule_of[alpha]:
                 yield residue, atom
 
 

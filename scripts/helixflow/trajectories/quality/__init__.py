@@ -8,7 +8,7 @@ distance from its periodic images, `frames` collects what one pass over them fin
 
 from helixflow.trajectories.quality.energies import ENERGIES
 from helixflow.trajectories.quality.gates import Gate, judge
-from helixflow.trajectories.quality.judgement import BOND_LIMIT, Judgement
+from helixflow.trajectories.quality.judgement import Judgement
 from helixflow.trajectories.quality.logs import read_log
 
-__all__ = ["BOND_LIMIT", "ENERGIES", "Gate", "Judgement", "judge", "read_log"]
+__all__ = ["ENERGIES", "Gate", "Judgement", "judge", "read_log"]

@@ -13,6 +13,7 @@ from helixflow.files import read_json
 from helixflow.gmx import GmxTools
 from helixflow.structures.residues import read_residues
 from helixflow.structures.topology import Protein, read_protein
+from helixflow.trajectories.frames import FrameReader
 from helixflow.trajectories.protein import extract_protein, write_first_frame
 from helixflow.trajectories.quality import run as run_gates
 from helixflow.trajectories.quality.energies import judge_energies, write_energies
@@ -52,20 +53,19 @@ def assess(gmx: GmxTools, system: System, settings: SimulationSettings, judgemen
     run_input = read_protein_input(gmx, protein)
     start = read_start(system.minimised, protein)
     measures = FrameMeasures(protein, rest_lengths(protein, run_input), start.positions)
-    files = folder / "production.xtc", folder / "protein.xtc"
-    damage = extract_protein(*files, protein, start.assembly, settings.precision_per_nm, measures.update)
-    if not measures.times:
+    reader = FrameReader(folder / "production.xtc", len(protein.atoms))
+    times = extract_protein(reader, folder / "protein.xtc", start, measures.update).times
+    if not times:
         raise SimulationError(
-            f"{gmx.subject}: {files[0]} has no frame that can be read ({damage}); run again"
+            f"{gmx.subject}: {folder / 'production.xtc'} has no frame that can be read ({reader.damage}); "
+            "run again"
         )
-    write_first_frame(files[1], protein, residues, folder / "protein.pdb")
+    write_first_frame(folder / "protein.xtc", protein, residues, folder / "protein.pdb")
     atoms = _count_atoms(folder / "production.gro")
     energies = write_energies(gmx, "production.edr", "energy.tsv")
     runs = read_json(folder / "runs.json") if (folder / "runs.json").exists() else None
     gates = {
-        **_run_gates(
-            folder, settings, measures.times, damage, float(energies["time_ps"][-1]), runs, judgement
-        ),
+        **_run_gates(folder, settings, times, reader.damage, float(energies["time_ps"][-1]), runs, judgement),
         **judge_energies(energies, settings.temperature_K, atoms, judgement),
         **judge_molecule(measures, protein, residues, run_input.cutoff_nm, judgement),
     }
@@ -78,7 +78,7 @@ def assess(gmx: GmxTools, system: System, settings: SimulationSettings, judgemen
         "gates": gates,
         "atoms": atoms,
         "protein_atoms": len(protein.atoms),
-        "frames": len(measures.times),
+        "frames": len(times),
         "frames_expected": settings.frames,
         "run": log,
         "processes": runs,

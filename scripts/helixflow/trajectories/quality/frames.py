@@ -71,21 +71,21 @@ class FrameMeasures:
         Times of frames with a position that is not finite.
     bonds : Extremes
         nm of each bond.
-    stretch : Extremes
-        Of each bond, how many times it was as long as at rest, or as short.
+    stretch : Extremes or None
+        Of each bond, how many times it was as long as at rest, or as short; None where that is not known.
     hands, peptides : Changes
         Of each chiral centre and each peptide bond.
     start_cis : (P,) bool
         Peptide bonds that are cis at the start.
     """
 
-    def __init__(self, protein: Protein, lengths_nm: Floats, start: Floats) -> None:
+    def __init__(self, protein: Protein, lengths_nm: Floats | None, start: Floats) -> None:
         """Prepare for the frames of a protein.
 
         Parameters
         ----------
         protein : Protein
-        lengths_nm : (B,)
+        lengths_nm : (B,), optional
             Of each bond of the protein at rest.
         start : (A, 3)
             Whole molecules, to which hands and peptide bonds are compared.
@@ -101,7 +101,8 @@ class FrameMeasures:
         self.image_nm: list[float] = []
         self.steps_nm: list[float] = []
         self.lost: list[float] = []
-        self.bonds, self.stretch = Extremes.of(len(self._pairs)), Extremes.of(len(self._pairs))
+        self.bonds = Extremes.of(len(self._pairs))
+        self.stretch = None if lengths_nm is None else Extremes.of(len(self._pairs))
         self.hands, self.peptides = Changes.of(len(self.centres)), Changes.of(len(self.peptide_atoms))
         self._last: Floats = np.empty((0, len(self.heavy), 3))
 
@@ -113,8 +114,9 @@ class FrameMeasures:
         self.lost += times[~finite].tolist()
         lengths = geometry.bond_lengths(positions, self._pairs)
         self.bonds.update(lengths, times)
-        with np.errstate(divide="ignore"):
-            self.stretch.update(np.maximum(lengths / self._lengths, self._lengths / lengths), times)
+        if self.stretch is not None and self._lengths is not None:
+            with np.errstate(divide="ignore"):
+                self.stretch.update(np.maximum(lengths / self._lengths, self._lengths / lengths), times)
         left = geometry.left_handed(positions, self.centres)
         cis = geometry.is_cis(positions, self.peptide_atoms)
         # What is not finite has neither hand, and is told as such.

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from helixflow.errors import SimulationError
+
+_log = logging.getLogger(__name__)
 
 Gate = dict[str, Any]
 
@@ -80,6 +86,43 @@ def unknown(gate: Gate, reason: str) -> Gate:
 def passed(gates: dict[str, Gate]) -> bool:
     """Tell whether no check has failed."""
     return all(gate["outcome"] != "fail" for gate in gates.values())
+
+
+def demand_gates(gates: dict[str, Gate], policy: str, subject: str, told: Path | None = None) -> None:
+    """Raise an error, or warn where the policy is ``warn``, if a check has failed.
+
+    Parameters
+    ----------
+    gates : dict of str to dict
+    policy : str
+        ``fail`` or ``warn``.
+    subject : str
+        What errors name.
+    told : Path, optional
+        File that has all checks, also when one has failed.
+    """
+    failed = [_told(name, gate) for name, gate in gates.items() if gate["outcome"] == "fail"]
+    for name, gate in gates.items():
+        if gate["outcome"] == "warn":
+            _log.warning("%s: %s: %s", subject, name, "; ".join(gate["details"]))
+    if not failed:
+        return
+    line = f"{subject} does not pass its checks: {'; '.join(failed)}"
+    if policy == "fail":
+        where = f"all in {told}; " if told else ""
+        raise SimulationError(
+            f"{line} ({where}trajectories/quality has the limits, and trajectories/gates: warn keeps it)"
+        )
+    _log.warning("%s", line)
+
+
+def _told(name: str, gate: Gate) -> str:
+    low, high = gate["low"], gate["high"]
+    limits = f"{low} to {high}"
+    if low is None or high is None:
+        limits = f"at most {high}" if low is None else f"at least {low}"
+    details = f" ({gate['details'][0]})" if gate["details"] else ""
+    return f"{name} is {gate['value']}{details}, expected {high if low == high else limits}"
 
 
 def _first(details: Sequence[str]) -> list[str]:

@@ -7,14 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.structures.chemistry import natural_name
+from helixflow.structures.chemistry import CHIRAL_CENTRES, natural_name
 from helixflow.structures.topology import Protein
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-#: Chiral centres of the side chains, with the three neighbours that tell their hand.
-_SIDE_CENTRES = {"ILE": ("CB", "CA", "CG1", "CG2"), "THR": ("CB", "CA", "OG1", "CG2")}
 
 
 def bond_lengths(positions: Floats, bonds: Ints) -> Floats:
@@ -64,8 +61,8 @@ def chiral_centres(protein: Protein) -> Ints:
     """Find the chiral centres, (C, 4): every CA but glycine's, and CB of isoleucine and threonine."""
     centres = []
     for residue, atoms in enumerate(atoms_by_name(protein)):
-        sides = [("CA", "N", "C", "CB"), _SIDE_CENTRES.get(natural_name(protein.residues[residue][1]), ())]
-        centres += [[atoms[name] for name in side] for side in sides if side and atoms.keys() >= set(side)]
+        sides = [*CHIRAL_CENTRES[""], *CHIRAL_CENTRES.get(natural_name(protein.residues[residue][1]), [])]
+        centres += [[atoms[name] for name in side] for side in sides if atoms.keys() >= set(side)]
     return np.array(centres, np.int64).reshape(-1, 4)
 
 

@@ -30,11 +30,11 @@ def image_distance(positions: Floats, box: Floats) -> float:
     Returns
     -------
     float
-        NaN where a position is not finite.
+        NaN where a position is not finite, or the box is 0: there is none.
     """
     from scipy.spatial import cKDTree
 
-    if not np.isfinite(positions).all():
+    if not np.isfinite(positions).all() or not box.any():
         return float("nan")
     low, high = positions.min(axis=0), positions.max(axis=0)
     shifts = _HALF @ box

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: No bond of a protein is this long, in nm; one that is torn over the box is longer.
-BOND_LIMIT = 0.3
-
 
 @dataclass(frozen=True)
 class Judgement:
@@ -25,6 +22,6 @@ class Judgement:
     constraint_warnings: int = 0
     image_cutoffs: float = 1
     jump_sigmas: float = 9
-    longest_bond_nm: float = BOND_LIMIT
+    longest_bond_nm: float = 0.3
     bond_stretch: float = 1.3
     disulfide_nm: float = 0.25

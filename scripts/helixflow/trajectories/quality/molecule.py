@@ -28,16 +28,18 @@ def judge_molecule(
     bonds = [f"{atoms[first]} to {atoms[second]}" for first, second in protein.bonds]
     times = np.array(measures.times)
     image_limit = judgement.image_cutoffs * cutoff_nm
-    return {
+    gates = {
         "positions_not_finite": finite_gate(measures.lost),
         "image_distance_nm": image_gate(times, np.array(measures.image_nm), image_limit),
         "rmsd_jump_sigmas": jump_gate(times, np.array(measures.steps_nm), judgement.jump_sigmas),
         "longest_bond_nm": longest_bond_gate(measures.bonds, bonds, judgement.longest_bond_nm),
-        "bond_stretch": stretch_gate(measures.stretch, bonds, judgement.bond_stretch),
         "disulfides_lost": disulfide_gate(measures.bonds, protein, bonds, judgement.disulfide_nm),
         "chirality_changed": chirality_gate(measures.hands, [atoms[at] for at in measures.centres[:, 0]]),
         "peptides_changed": peptide_gate(measures, protein, residues),
     }
+    if measures.stretch is not None:
+        gates["bond_stretch"] = stretch_gate(measures.stretch, bonds, judgement.bond_stretch)
+    return gates
 
 
 def finite_gate(lost: Sequence[float]) -> Gate:
@@ -52,7 +54,7 @@ def image_gate(times: Floats, distances: Floats, limit: float) -> Gate:
     on the box.
     """
     if not np.isfinite(distances).any():
-        return judge(np.nan, limit, np.inf, unit="nm")
+        return unknown(judge(np.nan, limit, np.inf, unit="nm"), "no frame is finite and in a periodic box")
     least = int(np.nanargmin(distances))
     close = int((distances < limit).sum())
     details = [f"least at {times[least]:g} ps", f"below {limit:g} nm in {close} of {len(times)} frames"]

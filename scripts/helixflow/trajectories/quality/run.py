@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from helixflow.trajectories.quality.gates import Gate, count, judge, unknown
 from helixflow.trajectories.quality.logs import constraint_warnings
 
 #: One start of mdrun, as runs.json has it.
 Run = Mapping[str, Any]
+
+#: Times between frames may differ by this share.
+_TOLERANCE = 1e-3
 
 
 def end_gate(last_ps: float, steps: int, timestep_ps: float) -> Gate:
@@ -35,11 +40,27 @@ def frames_gate(times: Sequence[float], expected: int, frame_ps: float, damage: 
     """
     details = [f"frame {len(times) + 1} cannot be read: {damage}"] if damage else []
     # Times are float32 in the file.
-    off = [at for at, time in enumerate(times) if abs(time - at * frame_ps) > 1e-3 * frame_ps + 1e-6 * time]
+    off = [
+        at for at, time in enumerate(times) if abs(time - at * frame_ps) > _TOLERANCE * frame_ps + 1e-6 * time
+    ]
     if off:
         details.append(f"frame {off[0] + 1} is at {times[off[0]]:g} ps, expected {off[0] * frame_ps:g}")
     gate = judge(len(times), expected, expected, details=details)
     return {**gate, "outcome": "fail"} if off else gate
+
+
+def spacing_gate(times: Sequence[float]) -> Gate:
+    """Judge by the steps from frame to frame, in ps, that are not as long as most, or not forward.
+
+    Files have times as float32, whose last digit is allowed for.
+    """
+    steps = np.diff(times)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    allowed = _TOLERANCE * abs(usual) + 2 * np.spacing(np.abs(times).max().astype(np.float32))
+    odd = np.flatnonzero((np.abs(steps - usual) > allowed) | (steps <= 0))
+    return count(
+        [f"from {times[at]:g} to {times[at + 1]:g} ps, expected {usual:g} ps" for at in odd.tolist()]
+    )
 
 
 def status_gate(runs: Sequence[Run] | None) -> Gate:
