@@ -16,13 +16,13 @@ from helixflow.errors import SimulationError
 from helixflow.files import read_json, write_json
 from helixflow.structures.residues import Residue, read_residues
 from helixflow.structures.topology import Protein, read_protein
-from helixflow.trajectories.finish import demand_gates, finish_replica
+from helixflow.trajectories.finish import finish_replica
 from helixflow.trajectories.frames import Frames
 from helixflow.trajectories.images import bond_tree, make_whole
 from helixflow.trajectories.quality import Judgement, energies, geometry, judge, molecule, run
 from helixflow.trajectories.quality.assess import index_group
 from helixflow.trajectories.quality.frames import Changes, Extremes, FrameMeasures
-from helixflow.trajectories.quality.gates import MOST_NAMED, count
+from helixflow.trajectories.quality.gates import MOST_NAMED, count, demand_gates
 from helixflow.trajectories.quality.images import image_distance
 from helixflow.trajectories.quality.logs import constraint_warnings, read_log
 from helixflow.trajectories.quality.statistics import inefficiency, mean_error, slope_error
@@ -211,6 +211,15 @@ def test_end_and_frames():
     assert (twice["outcome"], twice["details"]) == ("fail", ["frame 7 is at 0.5 ps, expected 0.6"])
 
 
+def test_steps_from_frame_to_frame_are_even_as_files_have_them():
+    exact = np.arange(0, 2e6, 100) * 0.1
+    assert run.spacing_gate(exact.astype(np.float32).astype(float).tolist())["value"] == 0
+    assert run.spacing_gate([5.0])["outcome"] == "pass"
+    lost = run.spacing_gate(np.delete(exact, 777).tolist())
+    assert (lost["outcome"], lost["details"]) == ("fail", ["7760 to 7780 ps, expected 10 ps"])
+    assert run.spacing_gate([0.0, 1.0, 2.0, 2.0, 3.0])["value"] == 1
+
+
 def test_status_of_the_last_process_of_each_segment_counts(tmp_path):
     stopped = {"phase": "production", "segment": 2, "exit_status": 1, "step_files": []}
     good = {**stopped, "exit_status": 0}
@@ -289,6 +298,7 @@ def test_image_distance_is_that_of_all_pairs(box):
             brute_image_distance(positions, box), rel=1e-12
         )
     assert math.isnan(image_distance(np.full((3, 3), np.nan), box))
+    assert math.isnan(image_distance(np.zeros((1, 3)), np.zeros((3, 3))))
     assert image_distance(np.zeros((1, 3)), np.eye(3) * 2) == 2
 
 
@@ -353,7 +363,8 @@ def measured(protein: Protein, start: np.ndarray, frames: np.ndarray, box=BOX) -
     for at in range(0, number, 3):  # In blocks, as a long trajectory comes.
         block = frames[at : at + 3]
         times = np.arange(at, at + len(block), dtype=float)
-        measures.update(Frames(times, times.astype(int), np.tile(box, (len(block), 1, 1)), block))
+        boxes = np.tile(box, (len(block), 1, 1))
+        measures.update(Frames(times, times.astype(int), boxes, block, np.full(len(block), 1000.0)))
     return measures
 
 

@@ -13,11 +13,12 @@ import pytest
 from helixflow.errors import SimulationError
 from helixflow.files import read_json
 from helixflow.gmx import GmxTools
+from helixflow.structures.residues import Residue
 from helixflow.structures.topology import Protein, read_protein
 from helixflow.trajectories import finish, frames
 from helixflow.trajectories.frames import FrameReader
 from helixflow.trajectories.images import APART_NM, Assembly, bond_tree, centre, image_shifts, make_whole
-from helixflow.trajectories.protein import extract_protein
+from helixflow.trajectories.protein import extract_protein, start_protein, write_first_frame
 from helixflow.trajectories.quality import Judgement
 from helixflow.trajectories.settings import phase_mdp
 from helixflow.trajectories.system import read_gro, read_start
@@ -164,14 +165,11 @@ def test_adenylate_kinase_is_whole_and_centred_as_by_mdanalysis(data, tmp_path):
     protein = Protein(list(part.names), residue_of, names, bonds)
     theirs.trajectory.add_transformations(unwrap(part), center_in_box(part, center="geometry"))
     reader = FrameReader(files[1], len(part))
-    block = next(iter(reader))
-    tree = bond_tree(len(part), bonds)
-    start = make_whole(block.positions[:1], block.boxes[:1], tree)[0]
-    assembly = Assembly(
-        tree, np.array([at for at, name in enumerate(part.names) if name == "CA"]), start, block.boxes[0]
-    )
+    first = reader.first()
+    start = start_protein(protein, first.positions[0], first.boxes[0])
     seen = []
-    assert extract_protein(files[1], tmp_path / "protein.xtc", protein, assembly, 1000, seen.append) == ""
+    found = extract_protein(reader, tmp_path / "protein.xtc", start, seen.append)
+    assert (len(found.times), found.with_box, found.mended, reader.damage) == (10, 10, 10, "")
     ours = read_xtc(tmp_path / "protein.xtc")
     assert sum(len(block.times) for block in seen) == len(ours) == len(theirs.trajectory) == 10
     gyrations = []
@@ -216,9 +214,8 @@ def test_chains_torn_over_the_box_are_put_together(two_chains, tmp_path, shift):
     [broken] = read_xtc(tmp_path / "torn.xtc")
     assert np.linalg.norm(broken.x[first] - broken.x[second], axis=1).max() > 1
     start = read_start(tmp_path / "minimised.gro", protein)
-    extract_protein(
-        tmp_path / "torn.xtc", tmp_path / "protein.xtc", protein, start.assembly, 1000, lambda _: None
-    )
+    reader = FrameReader(tmp_path / "torn.xtc", len(protein.atoms))
+    extract_protein(reader, tmp_path / "protein.xtc", start, lambda _: None)
     [whole] = read_xtc(tmp_path / "protein.xtc")
     assert np.linalg.norm(whole.x[first] - whole.x[second], axis=1).max() < 0.2
     # mdrun has put the second chain of minimised.gro into another image; in the solvated box it lies as it
@@ -351,6 +348,41 @@ def test_frames_come_in_blocks_up_to_the_last_that_can_be_read(tmp_path, monkeyp
     cut = FrameReader(tmp_path / "b.xtc", 20)
     assert sum(len(block.times) for block in cut) == 6
     assert "XTC" in cut.damage
+    (tmp_path / "c.xtc").write_bytes(whole + whole[:2])
+    more = FrameReader(tmp_path / "c.xtc", np.array([7, 3]))
+    found = list(more)
+    assert sum(len(block.times) for block in found) == 7 and more.damage.startswith("bytes are left")
+    np.testing.assert_array_equal(found[0].positions[0], blocks[0].positions[0, [7, 3]])
+    (tmp_path / "d.xtc").write_bytes(b"no trajectory")
+    none = FrameReader(tmp_path / "d.xtc")
+    assert (list(none), none.first()) == ([], None) and none.damage
+
+
+def test_first_frame_has_columns_whatever_chains_and_numbers_are(tmp_path):
+    """Chains of two letters, numbers of five digits and below -999, more chains than there are letters."""
+    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
+
+    chains = ["B", "AB", "A-2", *(f"x{at}" for at in range(67))]
+    numbers = [1, 12345, -1234, *range(67)]
+    residues = [Residue(at, chain, numbers[at], "", "GLY", "G") for at, chain in enumerate(chains)]
+    names, elements = ["N", "CA", "1HA", "HH11x"] * 70, ["N", "C", "H", "H"] * 70
+    protein = Protein(names, [at // 4 for at in range(280)], [("", "GLY")] * 70, [])
+    positions = np.random.default_rng(7).uniform(-99, 99, (280, 3)).astype(np.float32)
+    with XTCFile(str(tmp_path / "a.xtc"), "w") as xtc:
+        xtc.write(positions, np.zeros((3, 3), np.float32), 0, 0, 1000)
+    write_first_frame(tmp_path / "a.xtc", protein, residues, tmp_path / "a.pdb", elements)
+    lines = (tmp_path / "a.pdb").read_text().splitlines()
+    assert [lines[at] for at in range(4, 350, 5)] == ["TER"] * 70 and lines[-1] == "END"
+    atoms = [line for line in lines if line.startswith("ATOM")]
+    assert {len(line) for line in atoms} == {78}
+    xyz = [[float(line[at : at + 8]) for at in (30, 38, 46)] for line in atoms]
+    np.testing.assert_allclose(xyz, positions * 10, atol=0.006)
+    assert [line[12:16] for line in atoms[:4]] == [" N  ", " CA ", " 1HA", "HH11"]
+    assert [line[76:78].strip() for line in atoms] == elements
+    letters = [line[21] for line in atoms[::4]]
+    assert letters[:4] == ["B", "A", "C", "D"] and len(set(letters)) == 62
+    assert [line[22:26] for line in atoms[:12:4]] == ["   1", "2345", "8766"]
+    assert all(one != other for one, other in itertools.pairwise(letters))
 
 
 @needs_gmx

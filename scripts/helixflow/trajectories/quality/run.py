@@ -58,9 +58,7 @@ def spacing_gate(times: Sequence[float]) -> Gate:
     usual = float(np.median(steps)) if len(steps) else 0.0
     allowed = _TOLERANCE * abs(usual) + 2 * np.spacing(np.abs(times).max().astype(np.float32))
     odd = np.flatnonzero((np.abs(steps - usual) > allowed) | (steps <= 0))
-    return count(
-        [f"from {times[at]:g} to {times[at + 1]:g} ps, expected {usual:g} ps" for at in odd.tolist()]
-    )
+    return count([f"{times[at]:g} to {times[at + 1]:g} ps, expected {usual:g} ps" for at in odd.tolist()])
 
 
 def status_gate(runs: Sequence[Run] | None) -> Gate:
