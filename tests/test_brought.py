@@ -13,7 +13,7 @@ import h5py
 import MDAnalysis as mda
 import numpy as np
 import pytest
-from MDAnalysis.lib.formats.libmdaxdr import TRRFile, XTCFile
+from MDAnalysis.lib.formats.libmdaxdr import TRRFile
 
 from coli import read_genbank
 from conftest import ROOT
@@ -30,6 +30,7 @@ from helixflow.trajectories.brought import BroughtFiles, Outputs, bring_trajecto
 from helixflow.trajectories.quality import Judgement
 from servers import Page, Server
 from workflow import snakemake
+from xtc import read_xtc, tear, write_xtc
 
 #: As many nm as a coordinate of an XTC file can be off, in each of two roundings.
 ROUNDED = 2e-3
@@ -46,8 +47,7 @@ class Result:
         self.folder = folder
         self.quality = json.loads((folder / "quality.json").read_text())
         self.residues = read_residues(folder / "residues.tsv")
-        with XTCFile(str(folder / "protein.xtc")) as xtc:
-            frames = list(xtc)
+        frames = read_xtc(folder / "protein.xtc")
         self.times = [frame.time for frame in frames]
         self.positions = np.array([frame.x for frame in frames])
         self.boxes = np.array([frame.box for frame in frames])
@@ -74,8 +74,7 @@ def whole_by_gromacs(folder, tpr, xtc):
     """The protein's positions as gmx makes them whole."""
     command = ["gmx", "-quiet", "trjconv", "-s", tpr, "-f", xtc, "-pbc", "whole", "-o", "whole.xtc"]
     subprocess.run(command, input="Protein\n", text=True, cwd=folder, check=True, capture_output=True)
-    with XTCFile(str(folder / "whole.xtc")) as found:
-        return np.array([frame.x for frame in found])
+    return np.array([frame.x for frame in read_xtc(folder / "whole.xtc")])
 
 
 def centred(positions):
@@ -88,15 +87,6 @@ def write_gro(path, atoms, box="0 0 0"):
     for number, (residue, name, atom, (x, y, z)) in enumerate(atoms, 1):
         lines.append(f"{residue % 100000:5d}{name:<5}{atom:>5}{number % 100000:5d}{x:8.3f}{y:8.3f}{z:8.3f}")
     path.write_text("\n".join([*lines, box]) + "\n")
-    return path
-
-
-def write_xtc(path, frames, box=None, times=None):
-    box = np.zeros((3, 3)) if box is None else box
-    with XTCFile(str(path), "w") as xtc:
-        for number, positions in enumerate(frames):
-            time = float(number) if times is None else times[number]
-            xtc.write(positions.astype(np.float32), box.astype(np.float32), number, time)
     return path
 
 
@@ -122,8 +112,7 @@ def read_atoms(gro):
 def trpcage(data):
     """Atoms of the trp-cage and its 38 models."""
     atoms, _ = read_atoms(data / "md" / "1l2y.gro")
-    with XTCFile(str(data / "md" / "1l2y.xtc")) as xtc:
-        return atoms, np.array([frame.x for frame in xtc], np.float64)
+    return atoms, np.array([frame.x for frame in read_xtc(data / "md" / "1l2y.xtc")], np.float64)
 
 
 @pytest.fixture
@@ -152,8 +141,7 @@ def test_adenylate_kinase_is_made_whole(adk, data):
     universe = mda.Universe(adk.folder / "protein.pdb", adk.positions * 10)
     assert universe.atoms.radius_of_gyration() == pytest.approx(19.65, abs=0.01)
     atoms = universe.atoms.indices  # the protein comes first in the file
-    with XTCFile(str(data / "md" / "adk_oplsaa.xtc")) as raw:
-        universe.atoms.positions = raw.read().x[atoms] * 10
+    universe.atoms.positions = read_xtc(data / "md" / "adk_oplsaa.xtc")[0].x[atoms] * 10
     assert universe.atoms.radius_of_gyration() == pytest.approx(24.38, abs=0.01)
     assert adk.quality["passed"] and adk.quality["frames_made_whole"] == 10
     assert (adk.quality["atoms"], adk.quality["protein_atoms"], adk.quality["frames"]) == (47681, 3341, 10)
@@ -170,8 +158,7 @@ def test_positions_are_those_of_gromacs_but_for_a_shift(data, tmp_path, name):
     found = bring(tmp_path / "own", tpr, xtc)
     expected = whole_by_gromacs(tmp_path, tpr, xtc)
     np.testing.assert_allclose(centred(found.positions), centred(expected), atol=ROUNDED)
-    with XTCFile(str(xtc)) as raw:
-        assert found.times == [frame.time for frame in raw]
+    assert found.times == [frame.time for frame in read_xtc(xtc)]
 
 
 def test_residues_of_adenylate_kinase_are_those_of_its_gene(adk, data):
@@ -217,18 +204,12 @@ def two_chains(trpcage, distance):
     return [*atoms, *second], np.concatenate([models, models[::-1] + np.array([distance, 0, 0])], axis=1)
 
 
-def torn(frames, box, seed=1):
-    """Put every atom into some image of the box."""
-    images = np.random.default_rng(seed).integers(-2, 3, frames.shape)
-    return frames + images @ box
-
-
 @pytest.mark.parametrize("form", ["xtc", "trr"])
 @pytest.mark.parametrize("box", [DODECAHEDRON, np.diag([6.0, 5.0, 5.5])], ids=["dodecahedron", "brick"])
 def test_chains_torn_to_single_atoms_come_together_again(tmp_path, trpcage, box, form):
     atoms, models = two_chains(trpcage, 1.8)
     gro = write_gro(tmp_path / "m.gro", [(*atom, (0, 0, 0)) for atom in atoms])
-    frames = torn(models[:6], box)
+    frames = tear(np.random.default_rng(1), models[:6], box)
     write = write_xtc if form == "xtc" else write_trr
     more = {} if form == "xtc" else {"velocities": True}
     found = bring(tmp_path / "own", gro, write(tmp_path / f"m.{form}", frames, box, **more))
@@ -260,7 +241,7 @@ def test_chains_of_a_tpr_are_its_molecules_or_what_is_bonded_in_one(tmp_path, tr
     ):
         subprocess.run(["gmx", "-quiet", *command.split()], cwd=tmp_path, check=True, capture_output=True)
     start = read_atoms(tmp_path / "box.gro")[1]
-    frames = torn(np.array([start, start]), DODECAHEDRON)
+    frames = tear(np.random.default_rng(1), np.array([start, start]), DODECAHEDRON)
     xtc = write_xtc(tmp_path / "x.xtc", frames, DODECAHEDRON)
     found = bring(tmp_path / "own", tmp_path / "x.tpr", xtc)
     # The second frame is torn in another way.
@@ -392,9 +373,7 @@ def drop_atom(gro):
 
 def turn_round(xtc):
     """The same number of atoms in another order."""
-    with XTCFile(str(xtc)) as file:
-        frames = [frame.x[::-1] for frame in file]
-    write_xtc(xtc, frames)
+    write_xtc(xtc, [frame.x[::-1] for frame in read_xtc(xtc)])
 
 
 DAMAGES = {

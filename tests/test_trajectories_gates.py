@@ -29,6 +29,7 @@ from helixflow.trajectories.quality.statistics import inefficiency, mean_error, 
 from helixflow.trajectories.quality.tpr import parse_dump
 from simulating import RunSettings, simulate_replica
 from test_trajectories import SHORT, peptide_lines, prepare
+from xtc import change_frames, read_xtc
 
 needs_gmx = pytest.mark.skipif(not shutil.which("gmx"), reason="gmx is not on PATH (make setup)")
 STRICT, MARKED = Judgement(), Judgement("warn")
@@ -75,19 +76,6 @@ def finished(demo, tmp_path_factory) -> Finished:
 
 def outcomes(gates: dict) -> dict[str, str]:
     return {name: gate["outcome"] for name, gate in gates.items()}
-
-
-def change_frames(path: Path, change) -> None:
-    """Rewrite a trajectory with the positions of each frame, in nm, changed in place."""
-    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
-
-    with XTCFile(str(path)) as xtc:
-        frames = list(xtc)
-    with XTCFile(str(path), "w") as xtc:
-        for at, frame in enumerate(frames):
-            positions = frame.x.copy()
-            change(at, positions)
-            xtc.write(positions, frame.box, frame.step, frame.time, frame.prec)
 
 
 # Gates in general
@@ -592,8 +580,6 @@ def test_lengths_at_rest_are_those_of_the_force_field(finished):
 
 @needs_gmx
 def test_image_distance_is_that_of_gmx_mindist(finished, tmp_path):
-    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
-
     folder = finished.copy(tmp_path / "run")
     value = finished.finish(folder)["image_distance_nm"]["value"]
     subprocess.run(
@@ -602,8 +588,8 @@ def test_image_distance_is_that_of_gmx_mindist(finished, tmp_path):
     )  # fmt: skip
     rows = [line.split() for line in (folder / "image.xvg").read_text().splitlines() if line[0] not in "#@"]
     theirs = np.array([float(row[1]) for row in rows])
-    with XTCFile(str(folder / "protein.xtc")) as xtc:
-        ours = [image_distance(frame.x.astype(float), frame.box.astype(float)) for frame in xtc]
+    frames = read_xtc(folder / "protein.xtc")
+    ours = [image_distance(frame.x.astype(float), frame.box.astype(float)) for frame in frames]
     np.testing.assert_allclose(ours, theirs, atol=2e-3)
     assert value == pytest.approx(theirs.min(), abs=2e-3)
 
@@ -611,22 +597,17 @@ def test_image_distance_is_that_of_gmx_mindist(finished, tmp_path):
 @needs_gmx
 def test_box_that_is_too_small_is_found(finished, tmp_path):
     """The same molecule with box vectors of which one is nearly as short as the molecule is wide."""
-    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
-
     folder = finished.copy(tmp_path / "run")
-    path = folder / "production.xtc"
     protein = read_protein(finished.system.topology.read_text())
     tree = bond_tree(len(protein.atoms), protein.bonds)
-    with XTCFile(str(path)) as xtc:
-        frames = list(xtc)
-    with XTCFile(str(path), "w") as xtc:
-        for at, frame in enumerate(frames):
-            box, positions = frame.box.copy(), frame.x.copy()
-            part = positions[: len(protein.atoms)].astype(float)
-            positions[: len(part)] = make_whole(part[None], box[None].astype(float), tree)[0]
-            if at == 7:
-                box = np.diag([4.0, 4.0, float(np.ptp(positions[: len(part), 2])) + 0.5]).astype(np.float32)
-            xtc.write(positions, box, frame.step, frame.time, frame.prec)
+
+    def narrow(at, positions, box):
+        part = positions[: len(protein.atoms)]
+        part[:] = make_whole(part[None].astype(float), box[None].astype(float), tree)[0]
+        if at == 7:
+            box[:] = np.diag([4.0, 4.0, float(np.ptp(part[:, 2])) + 0.5])
+
+    change_frames(folder / "production.xtc", narrow)
     gate = finished.finish(folder)["image_distance_nm"]
     assert gate["outcome"] == "fail"
     assert 0.4 < gate["value"] < 1
@@ -651,7 +632,7 @@ def test_tampered_run_fails_the_check_that_it_is_made_for_and_no_other(finished,
         return gates
 
     def in_frame(number: int, change):
-        def tampered(at, positions):
+        def tampered(at, positions, _):
             if at == number:
                 change(positions)
 

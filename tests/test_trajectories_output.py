@@ -24,6 +24,7 @@ from helixflow.trajectories.settings import phase_mdp
 from helixflow.trajectories.system import read_gro, read_start
 from simulating import RunSettings, simulate_replica
 from test_trajectories import SHORT, peptide_lines, prepare
+from xtc import read_xtc, tear, write_xtc
 
 needs_gmx = pytest.mark.skipif(not shutil.which("gmx"), reason="gmx is not on PATH (make setup)")
 BOXES = {
@@ -33,21 +34,8 @@ BOXES = {
 }
 
 
-def read_xtc(path: Path) -> list:
-    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
-
-    with XTCFile(str(path)) as xtc:
-        return list(xtc)
-
-
 def chain_of(atoms: int, first: int = 0) -> list[tuple[int, int]]:
     return [(first + at, first + at + 1) for at in range(atoms - 1)]
-
-
-def tear(rng, positions: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Put every atom of every frame into another image, at random."""
-    turns = rng.integers(-1, 2, positions.shape)
-    return positions + np.einsum("fai,fij->faj", turns, boxes)
 
 
 def random_chain(rng, atoms: int) -> np.ndarray:
@@ -328,19 +316,12 @@ def test_file_is_copied_where_it_cannot_be_linked(tmp_path, monkeypatch):
 
 
 def test_frames_come_in_blocks_up_to_the_last_that_can_be_read(tmp_path, monkeypatch):
-    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
-
-    rng = np.random.default_rng(6)
-    with XTCFile(str(tmp_path / "a.xtc"), "w") as xtc:
-        for at in range(7):
-            xtc.write(
-                rng.random((50, 3), np.float32), np.eye(3, dtype=np.float32) * 4, at * 5, at * 0.5, 1000
-            )
+    write_xtc(tmp_path / "a.xtc", np.random.default_rng(6).random((7, 50, 3)), np.eye(3) * 4)
     monkeypatch.setattr(frames, "_BLOCK_ATOMS", 60)
     reader = FrameReader(tmp_path / "a.xtc", 20)
     blocks = list(reader)
     assert [len(block.times) for block in blocks] == [3, 3, 1]
-    assert np.concatenate([block.steps for block in blocks]).tolist() == list(range(0, 35, 5))
+    assert np.concatenate([block.steps for block in blocks]).tolist() == list(range(7))
     assert blocks[0].positions.shape == (3, 20, 3)
     assert reader.damage == ""
     whole = (tmp_path / "a.xtc").read_bytes()
@@ -360,16 +341,13 @@ def test_frames_come_in_blocks_up_to_the_last_that_can_be_read(tmp_path, monkeyp
 
 def test_first_frame_has_columns_whatever_chains_and_numbers_are(tmp_path):
     """Chains of two letters, numbers of five digits and below -999, more chains than there are letters."""
-    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
-
     chains = ["B", "AB", "A-2", *(f"x{at}" for at in range(67))]
     numbers = [1, 12345, -1234, *range(67)]
     residues = [Residue(at, chain, numbers[at], "", "GLY", "G") for at, chain in enumerate(chains)]
     names, elements = ["N", "CA", "1HA", "HH11x"] * 70, ["N", "C", "H", "H"] * 70
     protein = Protein(names, [at // 4 for at in range(280)], [("", "GLY")] * 70, [])
     positions = np.random.default_rng(7).uniform(-99, 99, (280, 3)).astype(np.float32)
-    with XTCFile(str(tmp_path / "a.xtc"), "w") as xtc:
-        xtc.write(positions, np.zeros((3, 3), np.float32), 0, 0, 1000)
+    write_xtc(tmp_path / "a.xtc", positions[None])
     write_first_frame(tmp_path / "a.xtc", protein, residues, tmp_path / "a.pdb", elements)
     lines = (tmp_path / "a.pdb").read_text().splitlines()
     assert [lines[at] for at in range(4, 350, 5)] == ["TER"] * 70 and lines[-1] == "END"

@@ -93,6 +93,7 @@ OTHER_NAMES: list[tuple[str, dict[str, str]]] = [
 #: Names that force fields have for the amino acids in one state or another.
 _STATES = {
     "ARG": "ARGN",
+    "ASN": "ASN1",
     "ASP": "ASH ASPH ASPP",
     "CYS": "CYM CYX CYSH CYS1 CYS2",
     "GLN": "QLN",

@@ -185,7 +185,7 @@ def check_protein(
     _check_sequence([(at.name,) for at in residues], [(name,) for _, name in expected], residues, subject)
     _check_sequence(
         expected,
-        [(number, natural_name(name) or name) for number, name in protein.residues],
+        [(number, natural_name(name) or name[:3]) for number, name in protein.residues],
         residues,
         subject,
     )
