@@ -275,7 +275,7 @@ def test_failed_check_stops_or_is_marked_and_costs_no_second_run(system, tmp_pat
     ):
         simulate_replica(system, 1, hot, RUN, scratch, tmp_path / "1")
     assert not (tmp_path / "1" / "quality.json").exists()
-    segments = {path: path.stat().st_mtime_ns for path in (tmp_path / "segments").rglob("*.xtc")}
+    segments = {path: path.stat().st_mtime_ns for path in (tmp_path / "segments").rglob("production.xtc")}
     run_input = (tmp_path / "1" / "topology.tpr").read_bytes()
     assert len(segments) == 1
     with pytest.raises(SimulationError, match="does not pass"):
