@@ -4,6 +4,7 @@ Wall time is compared here, as CPU time says nothing of throughput where threads
 ways alternate in several rounds, so that what else runs on the machine strikes all alike.
 """
 
+import os
 import re
 import shutil
 import statistics
@@ -38,7 +39,9 @@ def by_hand(inputs: list[Path], folder: Path, layout: str) -> None:
         folders.append(folder / str(number))
         folders[-1].mkdir(parents=True)
         shutil.copy(path, folders[-1] / "topol.tpr")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    # mdrun takes offence at an OMP_NUM_THREADS that is not its -ntomp.
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
     if layout == "multidir":
         command = f"{MPIRUN} gmx_mpi mdrun -ntomp 1 -pin off -multidir 0 1"
         subprocess.run(command.split(), cwd=folder, check=True, **quiet)

@@ -22,7 +22,7 @@ from helixflow.trajectories.mdrun import (
     stop_error,
     tell_of_continuation,
 )
-from helixflow.trajectories.parts import begin_part, end_part
+from helixflow.trajectories.parts import begin_part, end_part, first_difference
 from helixflow.trajectories.plan import pack_replicas
 
 _log = logging.getLogger(__name__)
@@ -180,13 +180,23 @@ class Run:
             if self.finished:
                 raise
 
+    def begin_of(self, kind: str) -> int:
+        """Tell after how many bytes of a file this segment begins.
+
+        mdrun takes back what the segment before wrote behind its checkpoint, which in a log is its account.
+        """
+        length = self.lengths[kind]
+        if kind != "log" or self.before is None:
+            return length
+        return first_difference(self.folder / "production.log", self.before / "tail.log", length)
+
     def written(self) -> str:
         """Read what was added to the log in this segment."""
         log = self.folder / "production.log"
         if not log.exists():
             return ""
         with log.open("rb") as stream:
-            stream.seek(self.lengths["log"])
+            stream.seek(self.begin_of("log"))
             return stream.read().decode(errors="replace")
 
     def parts(self, written: str) -> int:
@@ -196,13 +206,9 @@ class Run:
     def publish(self, output: Path) -> None:
         """Leave in a folder what the segment after and the joining need."""
         lengths = {kind: (self.folder / f"production.{kind}").stat().st_size for kind in KINDS}
-        for kind, begin in self.lengths.items():
-            end_part(
-                self.folder / f"production.{kind}",
-                begin,
-                output / f"production.{kind}",
-                output / f"tail.{kind}",
-            )
+        for kind in KINDS:
+            grown, part = self.folder / f"production.{kind}", output / f"production.{kind}"
+            end_part(grown, self.begin_of(kind), part, output / f"tail.{kind}")
         for name in (CHECKPOINT, "production.gro", "runs.json"):
             copy_whole(self.folder / name, output / name)
         write_json(output / "end.json", {"lengths": lengths, "part": self.parts(self.written())})
