@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 
 from conftest import ROOT
-from helixflow.trajectories.equilibrate import equilibrate_replica
 from helixflow.trajectories.layout import Job
 from helixflow.trajectories.runs import Segment
 from helixflow.trajectories.segments import simulate_segment
 from helixflow.trajectories.settings import SimulationSettings
 from helixflow.trajectories.system import System
+from simulating import equilibrate
 from test_trajectories import prepare
 
 ROUNDS = 3
@@ -60,7 +60,7 @@ def bench_packs(folder: Path, system: System) -> None:
     """Two replicas on two cores: the layout that calibration chose, and three made by hand."""
     job = Job("gmx", threads=2, cores=2)
     for replica in (1, 2):
-        equilibrate_replica(system, replica, SETTINGS, job, folder / "scratch", folder / str(replica))
+        equilibrate(system, replica, SETTINGS, job, folder / "scratch", folder / str(replica))
     inputs = [folder / str(replica) / "topology.tpr" for replica in (1, 2)]
     given = dict(zip((1, 2), inputs, strict=True))
     # The first segment tries the layouts; those timed take its choice over, as all further segments do.

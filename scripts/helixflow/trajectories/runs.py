@@ -51,6 +51,8 @@ class Segment:
         ``topology.tpr`` of every replica.
     previous : Path or None
         Folder of the segment before.
+    last : bool
+        Whether the production ends with it.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Segment:
     steps: int
     run_inputs: Mapping[int, Path]
     previous: Path | None
+    last: bool = False
 
     def subject(self, replica: int) -> str:
         """What errors name."""
@@ -65,12 +68,18 @@ class Segment:
 
 
 def segment_of(
-    name: str, pack: str, end: str, run_inputs: Sequence[str], previous: Sequence[str], timestep_fs: float
+    name: str,
+    pack: str,
+    end: str,
+    run_inputs: Sequence[str],
+    previous: Sequence[str],
+    timestep_fs: float,
+    last: bool,
 ) -> Segment:
     """Describe a segment by the names in its path and by its input files."""
     steps = round(Fraction(end) * 1000 / Fraction(str(timestep_fs)))
     inputs = dict(zip(pack_replicas(pack), map(Path, run_inputs), strict=True))
-    return Segment(name, end, steps, inputs, Path(previous[0]) if previous else None)
+    return Segment(name, end, steps, inputs, Path(previous[0]) if previous else None, last)
 
 
 class Run:
@@ -86,14 +95,21 @@ class Run:
         if not (folder / "inputs.sha256").exists() or (folder / "inputs.sha256").read_text() != note:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            gmx = GmxTools(job.program, folder.resolve(), SimulationError, self.subject)
-            copy_whole(inputs[0], folder / "whole.tpr")
-            gmx("convert-tpr", s="whole.tpr", o="production.tpr", nsteps=segment.steps)
+            self._cut(inputs[0])
             write_text(folder / "inputs.sha256", note)
         self.lengths, self.part = dict.fromkeys(KINDS, 0), 0
         if before:
             ended = read_json(before / "end.json")
             self.lengths, self.part = ended["lengths"], ended["part"]
+
+    def _cut(self, run_input: Path) -> None:
+        """Have the run input of the production in the folder, up to the end of the segment."""
+        copy_whole(run_input, self.folder / "whole.tpr")
+        if self.segment.last:
+            copy_whole(run_input, self.folder / "production.tpr")
+            return
+        gmx = GmxTools(self.job.program, self.folder.resolve(), SimulationError, self.subject)
+        gmx("convert-tpr", s="whole.tpr", o="production.tpr", nsteps=self.segment.steps)
 
     @property
     def finished(self) -> bool:
