@@ -13,9 +13,8 @@ from helixflow.trajectories.system import System
 
 wildcards, keys = snakemake.wildcards, snakemake.config["trajectories"]
 scratch = Path(f"work/trajectories/{wildcards.structure}{wildcards.temperature}/{wildcards.replica}")
-files = ("topology", "minimised", "residues", "setup", "source")
-system = System(wildcards.structure, **{name: Path(snakemake.input[name]) for name in files})
+files = (snakemake.input[name] for name in ("topology", "minimised", "residues", "setup", "source"))
+system, settings = System(wildcards.structure, *map(Path, files)), SimulationSettings(**snakemake.params)
 join_and_finish([Path(path) for path in snakemake.input.segments], Path(snakemake.input.run_input), scratch,
-                system, int(wildcards.replica), SimulationSettings(**snakemake.params),
-                Judgement(keys["gates"], **keys["quality"]), snakemake.config["gmx"],
-                Path(snakemake.output.quality).parent)  # fmt: skip
+                system, int(wildcards.replica), settings, Judgement(keys["gates"], **keys["quality"]),
+                snakemake.config["gmx"], Path(snakemake.output.quality).parent)  # fmt: skip

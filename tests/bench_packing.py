@@ -4,6 +4,7 @@ Wall time is compared here, as CPU time says nothing of throughput where threads
 ways alternate in several rounds, so that what else runs on the machine strikes all alike.
 """
 
+import os
 import re
 import shutil
 import statistics
@@ -13,12 +14,12 @@ import time
 from pathlib import Path
 
 from conftest import ROOT
-from helixflow.trajectories.equilibrate import equilibrate_replica
 from helixflow.trajectories.layout import Job
 from helixflow.trajectories.runs import Segment
 from helixflow.trajectories.segments import simulate_segment
 from helixflow.trajectories.settings import SimulationSettings
 from helixflow.trajectories.system import System
+from simulating import equilibrate
 from test_trajectories import prepare
 
 ROUNDS = 3
@@ -38,7 +39,9 @@ def by_hand(inputs: list[Path], folder: Path, layout: str) -> None:
         folders.append(folder / str(number))
         folders[-1].mkdir(parents=True)
         shutil.copy(path, folders[-1] / "topol.tpr")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    # mdrun takes offence at an OMP_NUM_THREADS that is not its -ntomp.
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
     if layout == "multidir":
         command = f"{MPIRUN} gmx_mpi mdrun -ntomp 1 -pin off -multidir 0 1"
         subprocess.run(command.split(), cwd=folder, check=True, **quiet)
@@ -57,7 +60,7 @@ def bench_packs(folder: Path, system: System) -> None:
     """Two replicas on two cores: the layout that calibration chose, and three made by hand."""
     job = Job("gmx", threads=2, cores=2)
     for replica in (1, 2):
-        equilibrate_replica(system, replica, SETTINGS, job, folder / "scratch", folder / str(replica))
+        equilibrate(system, replica, SETTINGS, job, folder / "scratch", folder / str(replica))
     inputs = [folder / str(replica) / "topology.tpr" for replica in (1, 2)]
     given = dict(zip((1, 2), inputs, strict=True))
     # The first segment tries the layouts; those timed take its choice over, as all further segments do.

@@ -33,6 +33,14 @@ class RunSettings:
         return Job(self.program, self.threads, cores=self.threads, checkpoint_min=self.checkpoint_min)
 
 
+def equilibrate(
+    system: System, replica: int, settings: SimulationSettings, job: Job, scratch: Path, results: Path
+) -> None:
+    """Equilibrate one replica of a system."""
+    files = system.topology, system.minimised
+    equilibrate_replica(system.structure, replica, *files, settings, job, scratch, results)
+
+
 def simulate_production(
     system: System, replicas: list[int], settings: SimulationSettings, job: Job, scratch: Path, results: Path,
     ends: list[str], packing: str | int = 1, calibration_s: float = 1,
@@ -44,7 +52,9 @@ def simulate_production(
         if not output.exists():
             inputs = {replica: results / str(replica) / "topology.tpr" for replica in replicas}
             steps = round(float(end) * 1000 / settings.timestep_fs)
-            segment = Segment(system.structure, end, steps, inputs, done[-1] if done else None)
+            segment = Segment(
+                system.structure, end, steps, inputs, done[-1] if done else None, end == ends[-1]
+            )
             simulate_segment(segment, job, packing, scratch / end, output, calibration_s)
         done.append(output)
     return done
@@ -58,9 +68,7 @@ def simulate_replica(
     assert results.name == str(replica)
     if not (results / "processed.top").exists():
         staged = scratch.with_name(f"{scratch.name}_ready") / str(replica)
-        equilibrate_replica(
-            system.structure, replica, system.topology, system.minimised, settings, run.job, scratch, staged
-        )
+        equilibrate(system, replica, settings, run.job, scratch, staged)
         shutil.move(staged, results)
     ends = ends or [f"{settings.production_ns * 1000:g}"]
     segments = simulate_production(

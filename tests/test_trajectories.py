@@ -182,8 +182,10 @@ def test_results_of_a_replica_are_there_and_judged(replica):
     quality = read_json(replica / "quality.json")
     assert quality["passed"] is True
     outcomes = {name: gate["outcome"] for name, gate in quality["gates"].items()}
-    for name in ("drift_kJ_mol_ps_atom", "temperature_K", "rmsd_jump_sigmas", "mdrun_status", "layout"):
+    for name in ("drift_kJ_mol_ps_atom", "temperature_K", "rmsd_jump_sigmas"):
         assert outcomes.pop(name) == "unknown", name
+    # Where gmx is built for an older processor than the machine has.
+    assert outcomes.pop("layout") in ("pass", "warn")
     assert set(outcomes.values()) == {"pass"}
     assert quality["frames"] == quality["frames_expected"] == 21
     assert quality["seeds"] == {"gen_seed": 300001001, "ld_seed": 300001001}
@@ -278,7 +280,7 @@ def test_failed_check_stops_or_is_marked_and_costs_no_second_run(system, tmp_pat
     ):
         simulate_replica(system, 1, hot, RUN, scratch, tmp_path / "1")
     assert not (tmp_path / "1" / "quality.json").exists()
-    segments = {path: path.stat().st_mtime_ns for path in (tmp_path / "segments").rglob("*.xtc")}
+    segments = {path: path.stat().st_mtime_ns for path in (tmp_path / "segments").rglob("production.xtc")}
     run_input = (tmp_path / "1" / "topology.tpr").read_bytes()
     assert len(segments) == 1
     with pytest.raises(SimulationError, match="does not pass"):

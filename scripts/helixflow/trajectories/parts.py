@@ -140,6 +140,20 @@ def end_part(grown: Path, begin: int, part: Path, tail: Path) -> None:
             shutil.copyfileobj(stream, out, _BLOCK)
 
 
+def first_difference(grown: Path, tail: Path, length: int) -> int:
+    """Find where a file that had `length` bytes and ended as `tail` does first became another one."""
+    before = tail.read_bytes()
+    start = length - len(before)
+    now = _slice(grown, start, length)
+    same = next((at for at, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), len(now))
+    return start + same
+
+
+def _slice(path: Path, start: int, end: int) -> bytes:
+    with path.open("rb") as stream:
+        return _bytes(stream, start, end - start)
+
+
 def join_parts(parts: Sequence[Path], final: Path, interval: int, last_step: int) -> int:
     """Join the parts of a trajectory or of its energies, and see that every frame is there once.
 

@@ -22,7 +22,7 @@ from helixflow.trajectories.mdrun import (
     stop_error,
     tell_of_continuation,
 )
-from helixflow.trajectories.parts import begin_part, end_part
+from helixflow.trajectories.parts import begin_part, end_part, first_difference
 from helixflow.trajectories.plan import pack_replicas
 
 _log = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ class Segment:
         ``topology.tpr`` of every replica.
     previous : Path or None
         Folder of the segment before.
+    last : bool
+        Whether the production ends with it.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Segment:
     steps: int
     run_inputs: Mapping[int, Path]
     previous: Path | None
+    last: bool = False
 
     def subject(self, replica: int) -> str:
         """What errors name."""
@@ -65,12 +68,18 @@ class Segment:
 
 
 def segment_of(
-    name: str, pack: str, end: str, run_inputs: Sequence[str], previous: Sequence[str], timestep_fs: float
+    name: str,
+    pack: str,
+    end: str,
+    run_inputs: Sequence[str],
+    previous: Sequence[str],
+    timestep_fs: float,
+    last: bool,
 ) -> Segment:
     """Describe a segment by the names in its path and by its input files."""
     steps = round(Fraction(end) * 1000 / Fraction(str(timestep_fs)))
     inputs = dict(zip(pack_replicas(pack), map(Path, run_inputs), strict=True))
-    return Segment(name, end, steps, inputs, Path(previous[0]) if previous else None)
+    return Segment(name, end, steps, inputs, Path(previous[0]) if previous else None, last)
 
 
 class Run:
@@ -86,14 +95,21 @@ class Run:
         if not (folder / "inputs.sha256").exists() or (folder / "inputs.sha256").read_text() != note:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            gmx = GmxTools(job.program, folder.resolve(), SimulationError, self.subject)
-            copy_whole(inputs[0], folder / "whole.tpr")
-            gmx("convert-tpr", s="whole.tpr", o="production.tpr", nsteps=segment.steps)
+            self._cut(inputs[0])
             write_text(folder / "inputs.sha256", note)
         self.lengths, self.part = dict.fromkeys(KINDS, 0), 0
         if before:
             ended = read_json(before / "end.json")
             self.lengths, self.part = ended["lengths"], ended["part"]
+
+    def _cut(self, run_input: Path) -> None:
+        """Have the run input of the production in the folder, up to the end of the segment."""
+        copy_whole(run_input, self.folder / "whole.tpr")
+        if self.segment.last:
+            copy_whole(run_input, self.folder / "production.tpr")
+            return
+        gmx = GmxTools(self.job.program, self.folder.resolve(), SimulationError, self.subject)
+        gmx("convert-tpr", s="whole.tpr", o="production.tpr", nsteps=self.segment.steps)
 
     @property
     def finished(self) -> bool:
@@ -180,13 +196,23 @@ class Run:
             if self.finished:
                 raise
 
+    def begin_of(self, kind: str) -> int:
+        """Tell after how many bytes of a file this segment begins.
+
+        mdrun takes back what the segment before wrote behind its checkpoint, which in a log is its account.
+        """
+        length = self.lengths[kind]
+        if kind != "log" or self.before is None:
+            return length
+        return first_difference(self.folder / "production.log", self.before / "tail.log", length)
+
     def written(self) -> str:
         """Read what was added to the log in this segment."""
         log = self.folder / "production.log"
         if not log.exists():
             return ""
         with log.open("rb") as stream:
-            stream.seek(self.lengths["log"])
+            stream.seek(self.begin_of("log"))
             return stream.read().decode(errors="replace")
 
     def parts(self, written: str) -> int:
@@ -196,13 +222,9 @@ class Run:
     def publish(self, output: Path) -> None:
         """Leave in a folder what the segment after and the joining need."""
         lengths = {kind: (self.folder / f"production.{kind}").stat().st_size for kind in KINDS}
-        for kind, begin in self.lengths.items():
-            end_part(
-                self.folder / f"production.{kind}",
-                begin,
-                output / f"production.{kind}",
-                output / f"tail.{kind}",
-            )
+        for kind in KINDS:
+            grown, part = self.folder / f"production.{kind}", output / f"production.{kind}"
+            end_part(grown, self.begin_of(kind), part, output / f"tail.{kind}")
         for name in (CHECKPOINT, "production.gro", "runs.json"):
             copy_whole(self.folder / name, output / name)
         write_json(output / "end.json", {"lengths": lengths, "part": self.parts(self.written())})
