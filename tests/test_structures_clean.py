@@ -594,6 +594,7 @@ def test_chains_get_letters_of_their_own():
         "b": "b",
     }
     assert chain_letters(residues("AB", "", "01")) == {"AB": "A", "": "B", "01": "C"}
+    assert chain_letters(residues("BC", "XYZ", "A")) == {"BC": "B", "XYZ": "C", "A": "A"}
     assert len(set(chain_letters(residues(*(f"X{at}" for at in range(62)))).values())) == 62
     with pytest.raises(StructureError, match="63 chains, expected at most 62"):
         chain_letters(residues(*(f"X{at}" for at in range(63))))
