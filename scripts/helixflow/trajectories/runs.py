@@ -71,15 +71,16 @@ def segment_of(
     name: str,
     pack: str,
     end: str,
+    ends: Sequence[str],
     run_inputs: Sequence[str],
     previous: Sequence[str],
     timestep_fs: float,
-    last: bool,
 ) -> Segment:
-    """Describe a segment by the names in its path and by its input files."""
+    """Describe a segment by the names in its path, the ends of all of its production, and its input files."""
     steps = round(Fraction(end) * 1000 / Fraction(str(timestep_fs)))
     inputs = dict(zip(pack_replicas(pack), map(Path, run_inputs), strict=True))
-    return Segment(name, end, steps, inputs, Path(previous[0]) if previous else None, last)
+    before = Path(previous[0]) if previous else None
+    return Segment(name, end, steps, inputs, before, last=end == ends[-1])
 
 
 class Run:
