@@ -184,8 +184,6 @@ def test_results_of_a_replica_are_there_and_judged(replica):
     outcomes = {name: gate["outcome"] for name, gate in quality["gates"].items()}
     for name in ("drift_kJ_mol_ps_atom", "temperature_K", "rmsd_jump_sigmas"):
         assert outcomes.pop(name) == "unknown", name
-    # Where gmx is built for an older processor than the machine has.
-    assert outcomes.pop("layout") in ("pass", "warn")
     assert set(outcomes.values()) == {"pass"}
     assert quality["frames"] == quality["frames_expected"] == 21
     assert quality["seeds"] == {"gen_seed": 300001001, "ld_seed": 300001001}
