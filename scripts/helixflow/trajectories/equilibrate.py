@@ -11,6 +11,7 @@ from pathlib import Path
 from helixflow.errors import SimulationError
 from helixflow.files import copy_whole, file_digest, write_text
 from helixflow.gmx import GmxTools
+from helixflow.trajectories.alone import alone_in
 from helixflow.trajectories.layout import Job, single_layout
 from helixflow.trajectories.masses import repartition_masses
 from helixflow.trajectories.mdrun import run_phase
@@ -59,6 +60,21 @@ def equilibrate_replica(
     SimulationError
         Naming structure, replica and phase.
     """
+    with alone_in(scratch) as waited:
+        if not (waited and (results / "processed.top").exists()):
+            _equilibrate(structure, replica, topology, minimised, settings, job, scratch, results)
+
+
+def _equilibrate(
+    structure: str,
+    replica: int,
+    topology: Path,
+    minimised: Path,
+    settings: SimulationSettings,
+    job: Job,
+    scratch: Path,
+    results: Path,
+) -> None:
     # More threads add forces up in any order, so there the fastest pair list costs no exactness.
     parameters = {phase: phase_mdp(phase, settings, replica, job.exact) for phase in PHASES}
     masses = repartition_masses(topology.read_text(encoding="utf-8"), settings.hydrogen_mass_factor)

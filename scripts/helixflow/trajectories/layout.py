@@ -167,6 +167,11 @@ def mdrun_options(build: GmxBuild, job: Job, layout: Layout, slot: int) -> list[
 
 def mdrun_program(build: GmxBuild, job: Job, ranks: int) -> list[str]:
     """Give the words that start mdrun: the program, behind a launcher where MPI needs one."""
+    if job.gpus and build.gpu == "disabled":
+        raise ConfigError(
+            f"config: 'trajectories/gpu' is {job.gpus}, but {build.path} is built without GPU support "
+            "(set gmx to one that has it)"
+        )
     program = [build.path, "mdrun"]
     if build.mpi != "MPI":
         return program

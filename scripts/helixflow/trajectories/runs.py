@@ -18,6 +18,7 @@ from helixflow.trajectories.layout import Job, Layout, layout_differences, read_
 from helixflow.trajectories.mdrun import (
     failure,
     find_checkpoint,
+    is_whole,
     step_files_of,
     stop_error,
     tell_of_continuation,
@@ -235,11 +236,3 @@ class Run:
         if stopped:
             return stop_error(self.subject, PRODUCTION, stopped)
         return failure(self.folder, PRODUCTION, "production.log", status, self.subject)
-
-
-def is_whole(gro: Path) -> bool:
-    """Whether last coordinates are there to their end, which on a full disk mdrun does not see to."""
-    if not gro.exists():
-        return False
-    *lines, rest = gro.read_text(encoding="utf-8").split("\n")
-    return not rest and len(lines) > 2 and lines[1].strip().isdigit() and len(lines) == int(lines[1]) + 3
