@@ -135,7 +135,10 @@ def test_one_temperature_has_no_folder_and_several_have_one_each():
     assert temperature_folders([300.0, 310.15, 450]) == ["/300K", "/310.15K", "/450K"]
     assert temperature_of("", 305.5) == 305.5
     assert temperature_of("/310.15K", [300, 310.15]) == 310.15
-    assert all(re.fullmatch(r"(/[0-9.]+K)?", each) for each in temperature_folders([273.15, 1000, 12.5]))
+    assert all(
+        re.fullmatch(r"(/[0-9.]+K)?", each)
+        for each in temperature_folders([1, 1.00001, 273.15, 1000, 12.5, 9999.99, 10000])
+    )
 
 
 def test_list_of_temperatures_is_read_from_files_and_command_line():
@@ -148,7 +151,9 @@ def test_list_of_temperatures_is_read_from_files_and_command_line():
     assert "expected entries that differ" in refusal(temperature_K=[300, "300"])
     assert "differ in their first six digits" in refusal(temperature_K=[300, 300.0001])
     assert "expected at least 1 entry" in refusal(temperature_K=[])
-    assert "more than 0" in refusal(temperature_K=[300, -1])
+    assert "at least 1" in refusal(temperature_K=[300, -1])
+    assert "'trajectories/temperature_K' is 1e-05, expected at least 1" in refusal(temperature_K=0.00001)
+    assert "'trajectories/temperature_K' is 1000000, expected at most 10000" in refusal(temperature_K=1e6)
     assert "expected a finite number" in refusal(temperature_K=[300, float("nan")])
 
 

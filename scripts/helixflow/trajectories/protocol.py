@@ -9,6 +9,7 @@ from typing import Any
 from helixflow.errors import ConfigError
 from helixflow.structures.force_fields import family_of
 from helixflow.trajectories.overrides import check_overrides, overrides_of
+from helixflow.trajectories.quality.judgement import Judgement
 from helixflow.trajectories.settings import (
     PHASES,
     MinimiseSettings,
@@ -63,6 +64,7 @@ def check_protocol(config: Mapping[str, Any]) -> None:
         Naming the key that does not fit.
     """
     section = config["trajectories"]
+    Judgement(section["gates"], **section["quality"])
     check_lengths(section)
     check_overrides(section["mdp"])
     folders = temperature_folders(section["temperature_K"])
