@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from helixflow.errors import ConfigError
-
 
 @dataclass(frozen=True)
 class Judgement:
     """What a run must keep to; names and units are those of ``trajectories/quality`` in the configuration.
 
     `gates` is ``fail`` where a run that does not is an error, and ``warn`` where it is only marked.
-
-    Raises
-    ------
-    ConfigError
-        If no density would pass.
     """
 
     gates: str = "fail"
@@ -32,10 +25,3 @@ class Judgement:
     longest_bond_nm: float = 0.3
     bond_stretch: float = 1.3
     disulfide_nm: float = 0.25
-
-    def __post_init__(self) -> None:
-        if self.density_low_kg_m3 >= self.density_high_kg_m3:
-            raise ConfigError(
-                f"config: 'trajectories/quality/density_low_kg_m3' is {self.density_low_kg_m3:g}, expected "
-                f"less than density_high_kg_m3, which is {self.density_high_kg_m3:g}"
-            )
