@@ -17,6 +17,8 @@ from helixflow.gmx import GmxTools
 from helixflow.structures.clean import CleanSettings, clean_structure
 from helixflow.structures.prepare import prepare_system
 from helixflow.structures.setup import SetupSettings
+from helixflow.trajectories import equilibrate
+from helixflow.trajectories.layout import Job
 from helixflow.trajectories.masses import repartition_masses
 from helixflow.trajectories.minimise import minimise_system
 from helixflow.trajectories.overrides import check_overrides, override, overrides_of, read_mdp
@@ -372,6 +374,40 @@ def test_what_grompp_warns_of_is_an_error(tools, changes, message):
     with pytest.raises((SimulationError, ConfigError), match=message) as caught:
         grompp(tools, "npt", phase_mdp("npt", settings, 1), {**INPUTS, "r": "solvated.gro"})
     assert "\n" not in str(caught.value)
+
+
+@needs_gmx
+def test_parameters_changed_after_the_minimisation_are_checked_before_the_first_phase(
+    chignolin, tmp_path, monkeypatch
+):
+    ran = []
+
+    def stop(gmx, phase, *_):
+        ran.append(phase)
+        raise SimulationError("stopped")
+
+    monkeypatch.setattr(equilibrate, "run_phase", stop)
+
+    def begin(settings):
+        files = chignolin / "topol.top", chignolin / "solvated.gro"
+        job, folders = Job("gmx", 1, cores=1), (tmp_path / "scratch", tmp_path / "results")
+        equilibrate.equilibrate_replica("chignolin", 1, *files, settings, job, *folders)
+
+    wrong = replace(SHORT, mdp={"production": {"pcoupl": "Berendson"}})
+    for _ in range(2):
+        with pytest.raises(SimulationError, match="Invalid enum 'Berendson'"):
+            begin(wrong)
+    assert ran == []
+    with pytest.raises(SimulationError, match="stopped"):
+        begin(SHORT)
+    assert sorted(path.name for path in (tmp_path / "scratch").iterdir()) == [
+        "inputs.sha256", "minimised.gro", "topol.top"
+    ]  # fmt: skip
+    # One that continues needs no check.
+    monkeypatch.setattr(equilibrate, "check_protocol", None)
+    with pytest.raises(SimulationError, match="stopped"):
+        begin(SHORT)
+    assert ran == ["nvt", "nvt"]
 
 
 def test_values_that_gromacs_took_are_compared_with_those_that_were_asked():
