@@ -92,7 +92,7 @@ def universe(replica: Path):
 def test_lengths_that_make_no_protocol_are_told_with_their_key():
     section = asdict(SHORT)
     check_lengths(section)
-    assert replace(SHORT, production_ns=0.0021, timestep_fs=2.5, frame_ps=0.2).frames == 11
+    assert replace(SHORT, production_ns=0.0021, timestep_fs=2.5, frame_ps=0.15).frames == 15
     for key, value, expected in [
         ("frame_ps", 0.301, "whole number of time steps of 2 fs"),
         ("frame_ps", 2.2, "at most the production of 0.002 ns"),
