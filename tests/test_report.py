@@ -710,7 +710,9 @@ def test_links(run, page):
     assert RECORD in row["where it was seen"]
     (substituted,) = [link for link in links if link["status"] == "substituted"]
     (shown,) = page.tables["Substitutions, letter and number"]
-    assert list(shown.values())[:2] == [CHAIN, "1"]
+    assert list(shown.values()) == [
+        CHAIN, "1", substituted["protein"], f"L{substituted['number']}", f"A{substituted['row']}",
+    ]  # fmt: skip
 
 
 def test_where_no_protein_is_alike_enough_the_nearest_is_told(run):
