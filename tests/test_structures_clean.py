@@ -18,7 +18,7 @@ from helixflow.samples import read_sheet
 from helixflow.sequences import fetch_structure
 from helixflow.structures.chemistry import BONDS, HEAVY_ATOMS, LETTERS
 from helixflow.structures.choose import make_assembly
-from helixflow.structures.deposit import by_chain, by_residue
+from helixflow.structures.deposit import Generator, by_chain, by_residue
 from helixflow.structures.gaps import inspect_chain, place_residues
 from helixflow.structures.geometry import find_d_residues, find_faults, omega, torsion
 from helixflow.structures.hetero import WATERS
@@ -119,6 +119,41 @@ def test_more_than_99999_atoms_in_a_pdb_file(lines, made, tmp_path, serials):
     clean(made(lines), tmp_path / "small")
     assert report["atoms_in"] > 100_000
     assert (tmp_path / "big/clean.pdb").read_bytes() == (tmp_path / "small/clean.pdb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "serial", ["ATOM 200000", "ATOM 999999", "ATOM1234567", "ATOM  *****", "ATOM *****0"]
+)
+def test_atoms_of_any_serial_are_read(lines, made, tmp_path, serial):
+    """Numbers that grew to the left are those of later atoms alone."""
+    content = [f"{serial}{x[11:]}" if x.startswith("ATOM") else x for x in lines]
+    report, _ = clean(made(content), tmp_path / "grown")
+    clean(made(lines), tmp_path / "as it was")
+    assert report["atoms_in"] == len(atoms_only(lines))
+    assert (tmp_path / "grown/clean.pdb").read_bytes() == (tmp_path / "as it was/clean.pdb").read_bytes()
+    line = next(at for at, x in enumerate(content, 1) if x.startswith("ATOM"))
+    content[line - 1] = content[line - 1].replace("ATOM", "ATOMS", 1)
+    assert f"line {line}: not a whole atom record" in refusal(made(content), tmp_path)
+
+
+def test_mark_of_byte_order_is_no_part_of_a_file(lines, made, data, tmp_path):
+    """Without its first atom the first residue of a bare PDB file would lack its N."""
+    atoms = [x for x in atoms_only(lines) if "HOH" not in x]
+    marked = tmp_path / "marked.pdb"
+    marked.write_bytes(b"\xef\xbb\xbf" + "".join(atoms).encode())
+    assert clean(marked, tmp_path / "marked")[0]["atoms_in"] == len(atoms)
+    marked = tmp_path / "marked.cif"
+    marked.write_bytes(b"\xef\xbb\xbf" + (data / "structures/1L2Y.cif").read_bytes())
+    assert len(clean(marked, tmp_path / "marked")[1]) == 20
+
+
+def test_two_structures_in_one_mmcif_file_are_refused(data, tmp_path):
+    text = (data / "structures/1L2Y.cif").read_text()
+    both = tmp_path / "both.cif"
+    both.write_text(f"{text}\n{text.replace('data_1L2Y', 'DATA_again')}")
+    assert "has 2 data blocks (data_1L2Y, DATA_again), expected one" in refusal(both, tmp_path)
+    both.write_text(text + "\n_x.text\n;\ndata_2 is no block in a text\n;\n")
+    assert len(clean(both, tmp_path)[1]) == 20
 
 
 def test_mmcif_with_big_serials_numbers_insertions_and_long_chains(data, tmp_path):
@@ -237,6 +272,75 @@ def test_assembly_without_the_chosen_chain_is_refused(data):
     other = [a for a in deposit.atoms if a.residue == "HOH"]
     with pytest.raises(StructureError, match="has none of the chains that were chosen"):
         make_assembly([replace(a, part="Z") for a in other], "1", deposit.assemblies, Ledger())
+
+
+OPERATOR = [f"REMARK 350   BIOMT{at + 1}   1{' 0.0' * at} 1.0{' 0.0' * (2 - at)} 0.0\n" for at in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([*OPERATOR, *OPERATOR[:2]], "REMARK 350 gives assembly 1 5 rows BIOMT, expected three for each"),
+        (
+            [OPERATOR[0][:-5] + "\n", *OPERATOR[1:]],
+            "line 3: not a row of an operator (3 numbers, expected 4)",
+        ),
+        ([], "assembly 1 has no operators in the file"),
+    ],
+)
+def test_operator_of_remark_350_that_is_not_whole_is_refused(lines, made, tmp_path, rows, message):
+    head = ["REMARK 350 BIOMOLECULE: 1\n", "REMARK 350 APPLY THE FOLLOWING TO CHAINS: A\n"]
+    content = [x for x in lines if not x.startswith("REMARK 350")]
+    assert message in refusal(made([*head, *rows, *content]), tmp_path, assembly=1)
+    clean(made([*head, *OPERATOR, *content]), tmp_path, assembly=1)
+
+
+def test_assemblies_of_mmcif_with_what_is_not_there_or_twice(data, tmp_path):
+    """An operator that is not listed; a copy of chain A that would be called as another chain is."""
+    text, made = (data / "structures/1L2Y.cif").read_text(), tmp_path / "made.cif"
+    row = "_pdbx_struct_assembly_gen.oper_expression   1 "
+    assert row in text
+    made.write_text(text.replace(row, row.replace("1 ", "1,7 ")))
+    line = refusal(made, tmp_path, assembly=1)
+    assert "assembly 1 is made by operator '7', expected one of _pdbx_struct_oper_list (1)" in line
+    atom = read_structure(data / "structures/1L2Y.cif", "mmcif").atoms[0]
+    twice = {"1": [Generator(("A", "B"), (np.eye(3, 4).tolist(), np.eye(3, 4).tolist()))]}
+    atoms = [atom, replace(atom, chain="A-2", part="B")]
+    with pytest.raises(StructureError, match="copy 2 of chain A would be called A-2, as another chain"):
+        make_assembly(atoms, "1", twice, Ledger())
+    assert len(make_assembly([atom, replace(atom, chain="C", part="B")], "1", twice, Ledger())) == 4
+
+
+@pytest.mark.parametrize("first", ["blank", "lettered"])
+def test_two_residues_of_one_number_need_letters_each(lines, made, tmp_path, first):
+    """GLN 155 once more as an alanine; in either order it would be a choice that nobody made."""
+    there = [x for x in atoms_only(lines) if number_of(x) == 155 and "HOH" not in x]
+    lettered = [f"{x[:16]}A{x[17:]}" for x in there]
+    alanine = [f"{x[:17]}ALA{x[20:]}" for x in there if x[12:16].strip() in HEAVY_ATOMS["ALA"]]
+    both = [*alanine, *lettered] if first == "blank" else [*lettered, *alanine]
+    at = lines.index(there[0])
+    rest = [x for x in lines if x not in there]
+    line = refusal(made([*rest[:at], *both, *rest[at:]]), tmp_path)
+    assert "A 155 shares its number with " in line and "as alternate location" in line
+    both = [*lettered, *(f"{x[:16]}B{x[17:]}" for x in alanine)]
+    report, _ = clean(made([*rest[:at], *both, *rest[at:]]), tmp_path)
+    assert [a["kept"] for a in report["actions"] if a["action"] == "chose location"] == ["A"]
+
+
+def test_what_has_no_room_in_the_columns_of_a_pdb_file(data, tmp_path):
+    """A coordinate is refused; a B factor, of which nothing depends, is the nearest that fits."""
+    structure = PDBParser(QUIET=True).get_structure("x", data / "structures/1UBI.pdb")
+    for each in structure.get_atoms():
+        each.bfactor = 12345.6 if each.name == "CA" else -123.4
+    write_cif(structure, tmp_path / "x.cif")
+    clean(tmp_path / "x.cif", tmp_path / "b")
+    written = atoms_only((tmp_path / "b/clean.pdb").read_text().splitlines())
+    assert {x[60:66] for x in written} == {"999.99", "-99.99"}
+    for place, found in ((-1200.0, "-1200.000"), (12345.5, "12345.500")):
+        structure[0]["A"][1]["O"].coord = np.array([place, 0, 0])
+        write_cif(structure, tmp_path / "x.cif")
+        line = refusal(tmp_path / "x.cif", tmp_path)
+        assert f"MET A 1: x of O is {found} Å, but a PDB file has room for -999.999 to 9999.999" in line
 
 
 def test_alternate_location_by_letter(lines, made, tmp_path):
@@ -490,6 +594,7 @@ def test_chains_get_letters_of_their_own():
         "b": "b",
     }
     assert chain_letters(residues("AB", "", "01")) == {"AB": "A", "": "B", "01": "C"}
+    assert chain_letters(residues("BC", "XYZ", "A")) == {"BC": "B", "XYZ": "C", "A": "A"}
     assert len(set(chain_letters(residues(*(f"X{at}" for at in range(62)))).values())) == 62
     with pytest.raises(StructureError, match="63 chains, expected at most 62"):
         chain_letters(residues(*(f"X{at}" for at in range(63))))
@@ -505,8 +610,9 @@ def test_chains_get_letters_of_their_own():
     [
         ("GYB", "'peptide:GYB' has 'B' at position 3 (expected the 20 natural residues"),
         ("gy", "has 'g' at position 1"),
-        ("A" * 31, "has 31 residues (expected 1 to 30"),
-        ("", "has 0 residues (expected 1 to 30"),
+        ("A" * 31, "has 31 residues (expected 2 to 30"),
+        ("A", "has 1 residues (expected 2 to 30"),
+        ("", "has 0 residues (expected 2 to 30"),
     ],
 )
 def test_bad_peptide_is_told_with_its_line(tmp_path, source, message):

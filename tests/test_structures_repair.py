@@ -292,8 +292,36 @@ def test_disulfide_that_is_not_made_is_an_error_or_told(lysozyme, made, tmp_path
     assert (alone, len(report["disulfides"])) == ([64], 3)
 
 
+def test_disulfide_that_a_built_side_chain_makes_is_told(lysozyme, made, tmp_path):
+    """The sulfur of cysteine 6 is built where it was, beside that of 127, and no SSBOND names the two."""
+    content = [
+        x
+        for x in lysozyme
+        if not x.startswith("SSBOND") and not (x.startswith("ATOM") and x[12:26] == " SG  CYS A   6")
+    ]
+    report, residues = clean(made(content), tmp_path, repair="sidechains")
+    pairs = [[residues[index].number for index in pair] for pair in report["disulfides"]]
+    assert [6, 127] in pairs and len(pairs) == 4
+    told = [a for a in report["actions"] if a["action"] == "disulfide made by what was built"]
+    assert told == [{"action": "disulfide made by what was built", "chain": "A", "between": ["A 6", "A 127"]}]
+    if shutil.which("gmx"):
+        assert len(re.findall("Linking CYS", pdb2gmx(tmp_path))) == 4
+
+
+def test_gap_too_wide_for_its_residues_is_refused_at_once(ubiquitin, made, tmp_path):
+    """One residue is missing where the chain's second half is moved away by 40 Å."""
+    moved = [
+        f"{x[:30]}{float(x[30:38]) + 40:8.3f}{x[38:]}" if x.startswith("ATOM") and number_of(x) > 30 else x
+        for x in cut(ubiquitin, 30, 30)
+    ]
+    for policy in ("none", "loops"):
+        line = refusal(made(moved), tmp_path, repair=policy)
+        assert "between LYS A 29 and GLN A 31" in line
+        assert "so many reach over 7.6 Å at most: mend the places" in line
+
+
 def test_disulfides_before_and_after_building_are_compared(lysozyme, made):
-    """By hand: a sulfur that came too near, and one of the file's that was not reached."""
+    """By hand: a sulfur that came near, and one of the file's that was not reached."""
     atoms = [a for a in read_structure(made(lysozyme), "pdb").atoms if a.residue != "HOH"]
     whole = by_residue(atoms)
     named = read_structure(made(lysozyme), "pdb").disulfides
@@ -308,8 +336,11 @@ def test_disulfides_before_and_after_building_are_compared(lysozyme, made):
     rest = [residue for residue in whole if residue[0].number != 64]
     with pytest.raises(StructureError, match="disulfide between CYS A 64 and CYS A 80 was not made"):
         check_disulfides(named, rest, lost, Ledger())
-    with pytest.raises(StructureError, match="between CYS A 64 and CYS A 80 appeared by what was built"):
-        check_disulfides([], rest, whole, Ledger())
+    ledger = Ledger()
+    check_disulfides([], rest, whole, ledger)
+    assert [(a["action"], a["between"]) for a in ledger.actions] == [
+        ("disulfide made by what was built", ["A 64", "A 80"])
+    ]
     with pytest.raises(StructureError, match="between CYS A 64 and CYS A 80 was lost"):
         check_disulfides([], whole, lost, Ledger())
 

@@ -136,6 +136,31 @@ def test_histidine_states_are_those_of_the_hydrogens(lysozyme):
     assert acid["histidines"] == [{"residue": "HIS A 15", "state": "HIP"}]
 
 
+@needs_gmx
+@pytest.mark.parametrize(
+    ("first", "last", "pH", "charges"),
+    [(21, 24, 0, {"amber99sb-ildn": -2, "charmm27": 0}), (6, 11, 14, {"amber99sb-ildn": 2, "oplsaa": 0})],
+)
+def test_ends_of_a_chain_have_the_states_that_the_force_field_has(data, tmp_path, first, last, pH, charges):
+    """ASP-THR-ILE-GLU at pH 0 and LYS-…-LYS at pH 14, of which Amber has other states within a chain alone."""
+    lines = (data / "structures/1UBI.pdb").read_text().splitlines(keepends=True)
+    inside = [x for x in lines if x.startswith("ATOM") and first <= int(x[22:26]) <= last]
+    (tmp_path / "part.pdb").write_text("".join(inside))
+    folder = cleaned(tmp_path / "part.pdb", tmp_path / "part")
+    for force_field, charge in charges.items():
+        setup = prepare(folder, protonation="propka", pH=pH, force_field=force_field, box_distance_nm=1.0)
+        unusual = {g["residue"] for g in setup["protonation"]["groups"] if g["unusual"]}
+        ends = {f"{inside[0][17:20]} A {first}", f"{inside[-1][17:20]} A {last}"}
+        # The ends of the chain itself keep their charges in every force field.
+        assert setup["charge"] == charge
+        told = {
+            g["residue"]
+            for g in setup["protonation"]["groups"]
+            if g["unusual"] and g["group"] in ("ASP", "GLU", "LYS")
+        }
+        assert told == (ends if force_field.startswith("amber") else set()) <= unusual
+
+
 def decided(residues, *protonated) -> list[Titration]:
     """States of all ASP and GLU: protonated at these numbers alone."""
     return [
@@ -386,6 +411,50 @@ def test_force_field_by_path_gives_the_same_system_and_a_topology_that_needs_no_
     (chignolin / "em.mdp").write_text("integrator = steep\n")
     gmx = GmxTools("gmx", chignolin, StructureError, "x")
     gmx("grompp", f="em.mdp", c="solvated.gro", r="solvated.gro", p="topol.top", o="em.tpr", po="full.mdp")
+
+
+@needs_gmx
+def test_force_field_as_people_write_it_gives_the_same_system(chignolin, own_field):
+    """Spaces around #include that GROMACS lets pass, and names of people in Latin-1."""
+    prepare(chignolin, force_field=str(own_field))
+    plain = (chignolin / "topol.top").read_text()
+    field = own_field / "forcefield.itp"
+    text = field.read_text()
+    assert text.count('#include "ff') == 2
+    field.write_text(
+        text.replace('#include "ffn', '  #include "ffn').replace('#include "ffb', '#  include  "ffb')
+    )
+    for name in ("forcefield.itp", "ions.itp", "watermodels.dat", "tip3p.itp"):
+        file = own_field / name
+        file.write_bytes("; König\n".encode("latin-1") + file.read_bytes())
+    prepare(chignolin, force_field=str(own_field))
+    assert (chignolin / "topol.top").read_text() == plain
+
+
+@needs_gmx
+def test_force_field_that_cannot_be_read_is_told(chignolin, own_field):
+    field, ions = own_field / "forcefield.itp", own_field / "ions.itp"
+    text = field.read_text()
+    for more in ('#include "forcefield.itp"', '#include "more.itp"'):
+        (own_field / "more.itp").write_text('#include "forcefield.itp"\n')
+        field.write_text(f"{text}\n{more}\n")
+        assert "which includes it in turn" in refusal(chignolin, force_field=str(own_field))
+    field.write_text(text)
+    whole = ions.read_text()
+    ions.write_text(whole[: whole.index("[ atoms ]") + 20])
+    assert "ions.itp: molecule IB+ has no atom with a charge" in refusal(
+        chignolin, force_field=str(own_field)
+    )
+    ions.write_text(whole + "[ moleculetype ]\n")
+    assert "ions.itp: molecule (no name) has no atom" in refusal(chignolin, force_field=str(own_field))
+    ions.write_text(whole)
+    for target in (own_field, own_field / "nowhere"):
+        (own_field / "more").symlink_to(target)
+        line = refusal(chignolin, force_field=str(own_field))
+        assert "mine.ff/more: is a link to a folder or to nothing" in line
+        (own_field / "more").unlink()
+    (own_field / "linked.itp").symlink_to(own_field / "tip3p.itp")
+    prepare(chignolin, force_field=str(own_field))
 
 
 @needs_gmx

@@ -27,7 +27,9 @@ _UNIPROT = r"[OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9]([A-Z][A-Z0-9]{2}[0-9]){1,2
 
 #: The scheme of a peptide that is built from its sequence, and what it may have.
 PEPTIDE = "peptide"
-PEPTIDE_LETTERS, PEPTIDE_LENGTH = "ACDEFGHIKLMNPQRSTVWY", 30
+PEPTIDE_LETTERS = "ACDEFGHIKLMNPQRSTVWY"
+#: Fewest and most residues; few force fields describe one that is both ends of a chain.
+PEPTIDE_LENGTHS = 2, 30
 
 
 @dataclass(frozen=True)
@@ -271,9 +273,10 @@ def _peptide_fault(sequence: str) -> str:
             f"has '{wrong[0]}' at position {wrong.start() + 1} (expected the 20 natural residues, "
             f"{PEPTIDE_LETTERS}, in upper case, e.g. peptide:GYDPETGTWG)"
         )
+    least, most = PEPTIDE_LENGTHS
     return (
-        f"has {len(sequence)} residues (expected 1 to {PEPTIDE_LENGTH}: a longer chain has a fold, which it "
-        "does not find from a stretched start)"
+        f"has {len(sequence)} residues (expected {least} to {most}: few force fields describe one alone, and "
+        "a longer chain has a fold, which it does not find from a stretched start)"
     )
 
 
@@ -326,7 +329,7 @@ DATABASES = (
     Database(
         PEPTIDE,
         "the sequence of a peptide",
-        f"[{PEPTIDE_LETTERS}]{{1,{PEPTIDE_LENGTH}}}",
+        f"[{PEPTIDE_LETTERS}]{{{PEPTIDE_LENGTHS[0]},{PEPTIDE_LENGTHS[1]}}}",
         "peptide:GYDPETGTWG",
         ("structure",),
         _peptide,

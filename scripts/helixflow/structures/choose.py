@@ -56,7 +56,8 @@ def make_assembly(
     Raises
     ------
     StructureError
-        If the file has no such assembly, or it has none of the atoms.
+        If the file has no such assembly, it has none of the atoms, or a copy would be called as another
+        chain is.
     """
     assembly = str(assembly)  # An id in a config that looks like a number is one.
     if assembly == ASYMMETRIC:
@@ -68,6 +69,11 @@ def make_assembly(
             f"{ASYMMETRIC} for the file as it is)"
         )
     generators = assemblies[assembly]
+    if not any(generator.operators for generator in generators):
+        raise StructureError(
+            f"assembly {assembly} has no operators in the file, expected at least one; set "
+            f"structures/assembly to {ASYMMETRIC}, or add them"
+        )
     parts = {part for generator in generators for part in generator.parts}
     inside = ledger.keep(atoms, lambda atom: atom.part in parts, "not in the assembly")
     if not inside:
@@ -101,11 +107,18 @@ def _copies(atoms: list[Atom], generators: Sequence[Generator]) -> Iterator[Atom
                 copies.append((times[part], part, operator))
     # The copies of one number together, chains in the order of the file.
     order = {part: number for number, part in enumerate(by_part)}
+    known = {atom.chain for atom in atoms}
     for number, part, operator in sorted(copies, key=lambda copy: (copy[0], order[copy[1]])):
         rotation, shift = np.array(operator)[:, :3], np.array(operator)[:, 3]
         for atom in by_part[part]:
+            chain = atom.chain if number == 1 else f"{atom.chain}-{number}"
+            if number > 1 and chain in known:
+                raise StructureError(
+                    f"copy {number} of chain {atom.chain} would be called {chain}, as another chain of the "
+                    "file is, expected ids that differ; rename that chain in the file"
+                )
             x, y, z = (rotation @ atom.xyz + shift).tolist()
-            yield replace(atom, xyz=(x, y, z), chain=atom.chain if number == 1 else f"{atom.chain}-{number}")
+            yield replace(atom, xyz=(x, y, z), chain=chain)
 
 
 def take_locations(atoms: list[Atom], altloc: str, ledger: Ledger) -> list[Atom]:
@@ -150,11 +163,12 @@ def _rank(best: str, atom: Atom) -> tuple[bool, float, str]:
 
 def _best_location(position: list[Atom], altloc: str) -> str:
     """Choose the alternate location of a residue, and see that nothing is given twice."""
-    names = sorted({atom.residue for atom in position if not atom.altloc} - {position[0].residue})
-    if names and not position[0].altloc:
+    names = sorted({atom.residue for atom in position} - {position[0].residue})
+    if names and not all(atom.altloc for atom in position):
         raise StructureError(
-            f"{name_of(position[0])} shares its number with {', '.join(names)}, expected one residue; "
-            "renumber them, or give their chains different ids"
+            f"{name_of(position[0])} shares its number with {', '.join(names)}, expected one residue, or "
+            "each with a letter of its own as alternate location; renumber them, give their chains different "
+            "ids, or add the letters"
         )
     records = Counter((atom.residue, atom.name, atom.altloc) for atom in position)
     (_, name, _), times = records.most_common(1)[0]

@@ -18,8 +18,9 @@ def check_disulfides(
 ) -> None:
     """See that building kept the disulfides that were there, and made those that the file names.
 
-    One that the file names between atoms it has too far apart is recorded. So is a cysteine that was built
-    and is in none: the file cannot name a disulfide of what was not seen.
+    One that the file names between atoms it has too far apart is recorded. So is one that the file does not
+    name and that came to be by what was built, and a cysteine that was built and is in none: the file cannot
+    name a disulfide of what was not seen.
 
     Parameters
     ----------
@@ -32,19 +33,26 @@ def check_disulfides(
     Raises
     ------
     StructureError
-        If a disulfide has come or gone by what was built.
+        If a disulfide has gone by what was built.
     """
     before = {_ends(observed, pair) for pair in find_disulfides(observed)}
     after = {_ends(residues, pair) for pair in find_disulfides(residues)}
     built = {place_of(residue[0]) for residue in residues if any(atom.built for atom in residue)}
     wanted = {frozenset(pair) for pair in named}
     there = {place_of(residue[0]) for residue in residues if residue[0].residue == "CYS"}
-    for pair in sorted(map(sorted, (before ^ after) - wanted)):
-        state = "appeared" if frozenset(pair) in after else "was lost"
+    for pair in sorted(map(sorted, before - after - wanted)):
         raise StructureError(
-            f"a disulfide between CYS {pair[0]} and CYS {pair[-1]} {state} by what was built; set "
+            f"a disulfide between CYS {pair[0]} and CYS {pair[-1]} was lost by what was built; set "
             "structures/repair to none and build it with another program, or choose another structure"
         )
+    ledger.actions += [
+        {
+            "action": "disulfide made by what was built",
+            "chain": pair[0].chain,
+            "between": list(map(str, pair)),
+        }
+        for pair in sorted(map(sorted, after - before - wanted))
+    ]
     for pair in sorted(sorted(pair) for pair in wanted - after if pair <= there):
         if set(pair) & built:
             raise StructureError(

@@ -33,19 +33,46 @@ class ForceField:
     def waters(self) -> list[str]:
         """List the water models that it has."""
         listed = self.folder / "watermodels.dat"
-        lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+        lines = _read(listed).splitlines()
         return [line.split()[0] for line in lines if line.strip() and not line.startswith(";")]
 
     def ions(self) -> dict[str, int]:
-        """List the ions that it has, by name of their molecule, and their charges in elementary charges."""
+        """List the ions that it has, by name of their molecule, and their charges in elementary charges.
+
+        Raises
+        ------
+        ConfigError
+            If a molecule has no name, or no atom with a charge.
+        """
         file = self.folder / "ions.itp"
-        text = re.sub(r";.*", "", file.read_text(encoding="utf-8")) if file.is_file() else ""
+        text = re.sub(r";.*", "", _read(file))
         found = {}
         for part in re.split(r"\[\s*moleculetype\s*\]", text)[1:]:
             head, _, atoms = part.partition("[")
             columns = atoms.partition("]")[2].split()
-            found[head.split()[0]] = round(float(columns[6]))
+            try:
+                found[head.split()[0]] = round(float(columns[6]))
+            except (IndexError, ValueError):
+                raise ConfigError(
+                    f"{file}: molecule {' '.join(head.split()[:1]) or '(no name)'} has no atom with a charge, "
+                    "expected moleculetype and atoms of each ion; is the file whole?"
+                ) from None
         return found
+
+    def lacking_at_ends(self) -> frozenset[str]:
+        """List the states of residues that it has within a chain but not at both ends, as pdb2gmx names them.
+
+        The columns of an .r2b file are the state, and what it is called within a chain, at its two ends, and
+        where it is both; one alone is for all places.
+        """
+        lines = [line for file in sorted(self.folder.glob("*.r2b")) for line in _read(file).splitlines()]
+        rows = [line.partition(";")[0].split() for line in lines]
+        return frozenset(row[0] for row in rows if row[1:2] != ["-"] and "-" in row[2:4])
+
+
+def _read(file: Path) -> str:
+    """Read a file of a force field, empty where there is none; comments may be in any encoding."""
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
 
 def is_path(force_field: str) -> bool:
@@ -98,9 +125,7 @@ def _of_folder(folder: Path) -> str:
         raise ConfigError(
             f"config: 'structures/force_field' is {folder}, expected a folder with forcefield.itp in it"
         )
-    defined = re.findall(
-        r"^#define\s+(\w+)", file.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
-    )
+    defined = re.findall(r"^\s*#\s*define\s+(\w+)", _read(file), re.MULTILINE)
     families = {_DEFINES[name] for name in defined if name in _DEFINES}
     if len(families) != 1:
         raise ConfigError(
@@ -153,4 +178,12 @@ def _digest(folder: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    """List the files of a folder; a link that leads to no file has no content that a digest could tell."""
+    paths = sorted(folder.rglob("*"))
+    for path in paths:
+        if path.is_symlink() and not path.is_file():
+            raise ConfigError(
+                f"{path}: is a link to a folder or to nothing, expected files in the force field's own "
+                "folder; put what is meant in its place"
+            )
+    return [path for path in paths if path.is_file()]

@@ -47,7 +47,7 @@ def prepare_system(results: Path, scratch: Path, settings: SetupSettings, progra
     force_field = _provide(settings, scratch, gmx)
     residues = read_residues(results / "residues.tsv")
     disulfides = [(first, second) for first, second in read_json(results / "cleaning.json")["disulfides"]]
-    groups = _titrate(settings, scratch, residues, gmx.subject)
+    groups = _titrate(settings, scratch, residues, gmx.subject, force_field)
     protein = describe_protein(gmx, force_field.name, settings.water, residues, disulfides, groups)
     make_box(gmx, settings.box_shape, settings.box_distance_nm)
     add_water(gmx, settings.water)
@@ -74,9 +74,9 @@ def _provide(settings: SetupSettings, scratch: Path, gmx: GmxTools) -> ForceFiel
 
 
 def _titrate(
-    settings: SetupSettings, scratch: Path, residues: list[Residue], subject: str
+    settings: SetupSettings, scratch: Path, residues: list[Residue], subject: str, force_field: ForceField
 ) -> list[Titration]:
     if settings.protonation == "pdb2gmx":
         return []
     pdb = (scratch / "clean.pdb").read_text(encoding="utf-8")
-    return titrate(pdb, residues, settings.pH, subject)
+    return titrate(pdb, residues, settings.pH, subject, force_field.lacking_at_ends())

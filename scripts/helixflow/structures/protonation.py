@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from helixflow.errors import StructureError
@@ -20,6 +21,8 @@ PROTONATED = {"ASP": "ASPH", "GLU": "GLUH", "HIS": "HISH"}
 DEPROTONATED = {"LYS": "LYSN"}
 #: Groups whose other state force fields seldom have; they stay as they are and are told.
 _FIXED = {"CYS": True, "TYR": True, "ARG": True, "N+": True, "C-": False}
+#: Whether a group mostly has the proton.
+_USUAL = {**_FIXED, **dict.fromkeys(PROTONATED, False), **dict.fromkeys(DEPROTONATED, True)}
 
 
 @dataclass(frozen=True)
@@ -36,25 +39,30 @@ class Titration:
         As PROPKA estimates it.
     protonated : bool
         Whether the group has the proton at the pH asked for.
+    lacking : bool
+        Whether the force field has no such state where the residue is, at an end of a chain.
     """
 
     residue: int
     group: str
     pKa: float
     protonated: bool
+    lacking: bool = False
 
     @property
     def decided(self) -> bool:
         """Whether pdb2gmx is told the state; if not, it stays as it mostly is."""
-        return self.group not in _FIXED
+        return self.group not in _FIXED and not self.lacking
 
     @property
     def unusual(self) -> bool:
         """Whether a group that stays as it is should have the other state."""
-        return not self.decided and self.protonated != _FIXED[self.group]
+        return not self.decided and self.protonated != _USUAL[self.group]
 
 
-def titrate(pdb: str, residues: Sequence[Residue], pH: float, subject: str) -> list[Titration]:
+def titrate(
+    pdb: str, residues: Sequence[Residue], pH: float, subject: str, lacking: Collection[str] = ()
+) -> list[Titration]:
     """Decide by PROPKA which groups carry a proton.
 
     Parameters
@@ -67,6 +75,8 @@ def titrate(pdb: str, residues: Sequence[Residue], pH: float, subject: str) -> l
         Acidity of the solution.
     subject : str
         What errors name.
+    lacking : collection of str
+        pdb2gmx's names of states that the force field does not have at the ends of a chain.
 
     Returns
     -------
@@ -90,17 +100,30 @@ def titrate(pdb: str, residues: Sequence[Residue], pH: float, subject: str) -> l
     found = [
         Titration(places[_place(group)], _kind(group), round(group.pka_value, 2), group.pka_value > pH)
         for group in molecule.conformations["AVR"].get_titratable_groups()
-        if _kind(group) in {**PROTONATED, **DEPROTONATED, **_FIXED}
+        if _kind(group) in _USUAL
     ]
+    ends = _ends(residues)
+    found = [replace(group, lacking=group.residue in ends and _state(group) in lacking) for group in found]
     found.sort(key=lambda group: (group.residue, group.group))
     for group in found:
         if group.unusual:
             _log.warning(
                 "%s: %s of %s has pKa %.2f, so that at pH %g it should have the other state; it keeps the "
-                "usual one, since few force fields have the other",
+                "usual one, since few force fields have the other (Amber not at the ends of a chain)",
                 subject, group.group, residues[group.residue], group.pKa, pH,
             )  # fmt: skip
     return found
+
+
+def _ends(residues: Sequence[Residue]) -> set[int]:
+    """Give the indices of the first and last residues of chains."""
+    starts = [at for at, (a, b) in enumerate(pairwise(residues), 1) if a.chain != b.chain]
+    return {0, len(residues) - 1, *starts, *(start - 1 for start in starts)}
+
+
+def _state(group: Titration) -> str:
+    """Return pdb2gmx's name of a state that it has to be told, empty for the usual one."""
+    return (PROTONATED if group.protonated else DEPROTONATED).get(group.group, "")
 
 
 def _kind(group: Any) -> str:
@@ -148,12 +171,12 @@ def name_states(groups: Sequence[Titration], tautomers: Mapping[int, str]) -> di
     names = {
         group.residue: PROTONATED[group.group] if group.protonated else tautomers.get(group.residue, "")
         for group in groups
-        if group.group in PROTONATED
+        if group.group in PROTONATED and group.decided
     }
     names |= {
         group.residue: DEPROTONATED[group.group]
         for group in groups
-        if group.group in DEPROTONATED and not group.protonated
+        if group.group in DEPROTONATED and group.decided and not group.protonated
     }
     return {residue: name for residue, name in names.items() if name}
 

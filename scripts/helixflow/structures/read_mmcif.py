@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 
 from helixflow.errors import StructureError
-from helixflow.structures.deposit import Atom, Deposit, Generator, Operator, Place
+from helixflow.structures.deposit import Atom, Deposit, Generator, Operator, Place, listed
 from helixflow.structures.read_pdb import finite, position
 
 #: Columns by category: ``{"_atom_site": {"Cartn_x": [...]}}``.
@@ -27,13 +28,15 @@ _ATOM_COLUMNS = (
 
 def read_mmcif(path: Path) -> Deposit:
     """Read an mmCIF file; errors are those of `helixflow.structures.read.read_structure`."""
-    content = _read(path)
-    _check_atoms(path, content)
+    # A byte-order mark is no part of the text.
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    content = _read(path, text)
+    _check_atoms(path, text, content)
     try:
         return Deposit(
             atoms=list(_atoms(path, content)),
             sequences=_sequences(content),
-            assemblies=_assemblies(content),
+            assemblies=_assemblies(path, content),
             disulfides=list(_disulfides(content)),
             components=_components(content),
             predicted=any(
@@ -44,12 +47,17 @@ def read_mmcif(path: Path) -> Deposit:
         raise StructureError(f"{path}: not a whole mmCIF file ({error!r}); fetch it again") from None
 
 
-def _read(path: Path) -> _Content:
+def _read(path: Path, text: str) -> _Content:
     from Bio.PDB.MMCIF2Dict import MMCIF2Dict
 
+    blocks = list(_blocks(text))
+    if len(blocks) > 1:
+        raise StructureError(
+            f"{path}: has {len(blocks)} data blocks ({listed(blocks)}), expected one; keep that with the "
+            "structure alone"
+        )
     try:
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            columns = MMCIF2Dict(stream)
+        columns = MMCIF2Dict(io.StringIO(text))
     except ValueError as error:
         raise StructureError(f"{path}: not an mmCIF file or truncated ({error})") from None
     content: dict[str, dict[str, list[str]]] = {}
@@ -59,7 +67,17 @@ def _read(path: Path) -> _Content:
     return content
 
 
-def _check_atoms(path: Path, content: _Content) -> None:
+def _blocks(text: str) -> Iterator[str]:
+    """Give the names of the data blocks; a text between two semicolons may have such lines too."""
+    inside = False
+    for line in text.splitlines():
+        if line.startswith(";"):
+            inside = not inside
+        elif not inside and line[:5].lower() == "data_":
+            yield line.split()[0]
+
+
+def _check_atoms(path: Path, text: str, content: _Content) -> None:
     """See that the atoms have their columns, and that their last row is whole."""
     columns = content.get("_atom_site", {})
     missing = [name for name in _ATOM_COLUMNS if name not in columns]
@@ -70,8 +88,7 @@ def _check_atoms(path: Path, content: _Content) -> None:
     size = len(columns["group_PDB"])
     if any(len(column) != size for column in columns.values()):
         raise StructureError(f"{path}: truncated, the last row of _atom_site is not whole (fetch it again)")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    last = [line for line in lines if line.strip()][-1]
+    last = [line for line in text.splitlines() if line.strip()][-1]
     if last.startswith(("ATOM ", "HETATM ")):
         raise StructureError(
             f"{path}: truncated, its last line is row {size} of _atom_site, expected # or another category "
@@ -130,13 +147,17 @@ def _sequences(content: _Content) -> dict[str, list[str]]:
     return sequences
 
 
-def _assemblies(content: _Content) -> dict[str, list[Generator]]:
+def _assemblies(path: Path, content: _Content) -> dict[str, list[Generator]]:
     operators = {row["id"]: _operator(row) for row in _rows(content, "_pdbx_struct_oper_list")}
     assemblies: dict[str, list[Generator]] = {}
     for row in _rows(content, "_pdbx_struct_assembly_gen"):
-        wanted = tuple(
-            _compose([operators[name] for name in names]) for names in _expand(row["oper_expression"])
-        )
+        expanded = list(_expand(row["oper_expression"]))
+        for name in (name for names in expanded for name in names if name not in operators):
+            raise StructureError(
+                f"{path}: assembly {row['assembly_id']} is made by operator '{name}', expected one of "
+                f"_pdbx_struct_oper_list ({listed(operators) or 'which is empty'}); mend one of them"
+            )
+        wanted = tuple(_compose([operators[name] for name in names]) for names in expanded)
         parts = tuple(part.strip() for part in row["asym_id_list"].split(","))
         assemblies.setdefault(row["assembly_id"], []).append(Generator(parts, wanted))
     return assemblies

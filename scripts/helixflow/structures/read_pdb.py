@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ _IDENTITY = "1555"
 def read_pdb(path: Path) -> Deposit:
     """Read a PDB file; errors are those of `helixflow.structures.read.read_structure`."""
     # Latin-1 reads any byte: old files have accents in their remarks, and atoms are ASCII.
-    lines = path.read_text(encoding="latin-1").splitlines()
+    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("latin-1").splitlines()
     records = {line[:6].strip() for line in lines}
     if "HEADER" in records and "END" not in records:
         raise StructureError(
@@ -59,12 +60,15 @@ def residue_number(text: str) -> int:
 
 
 def _atoms(path: Path, lines: list[str]) -> Iterator[Atom]:
-    """Give the atoms; their serials, which wrap or overflow beyond 99,999, are not read."""
+    """Give the atoms; their serials, which wrap or overflow beyond 99,999, are not read.
+
+    Nothing else begins with ATOM or HETATM, so a line that does is an atom or an error.
+    """
     model, explicit = 1, False
     for number, line in enumerate(lines, 1):
         if line.startswith("MODEL "):
             model, explicit = (model + 1 if explicit else 1), True
-        elif line.startswith(("ATOM  ", "HETATM", "ATOM 1", "HETATM1")):
+        elif line.startswith(("ATOM", "HETATM")):
             try:
                 yield _atom(line, model)
             except ValueError as error:
@@ -122,13 +126,28 @@ def _assemblies(path: Path, lines: list[str]) -> dict[str, list[Generator]]:
             assemblies[current][-1][0].extend(_chains(text))
         elif text.startswith("BIOMT") and current and assemblies[current]:
             try:
-                assemblies[current][-1][1].append([finite("operator", word) for word in text.split()[2:6]])
+                assemblies[current][-1][1].append(_operator_row(text))
             except ValueError as error:
                 raise StructureError(f"{path} line {number}: not a row of an operator ({error})") from None
+    for name, generators in assemblies.items():
+        for _, rows in generators:
+            if len(rows) % 3:
+                raise StructureError(
+                    f"{path}: REMARK 350 gives assembly {name} {len(rows)} rows BIOMT, expected three for "
+                    "each operator; add what is missing, or remove REMARK 350"
+                )
     return {
         name: [Generator(tuple(chains), tuple(_operators(rows))) for chains, rows in generators]
         for name, generators in assemblies.items()
     }
+
+
+def _operator_row(text: str) -> list[float]:
+    """Read one row of an operator, behind its name and number."""
+    row = [finite("operator", word) for word in text.split()[2:6]]
+    if len(row) < 4:
+        raise ValueError(f"{len(row)} numbers, expected 4")
+    return row
 
 
 def _chains(text: str) -> list[str]:
@@ -136,7 +155,7 @@ def _chains(text: str) -> list[str]:
 
 
 def _operators(rows: list[list[float]]) -> Iterator[Operator]:
-    for first in range(0, len(rows) - 2, 3):
+    for first in range(0, len(rows), 3):
         yield rows[first : first + 3]
 
 

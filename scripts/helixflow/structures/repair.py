@@ -6,6 +6,7 @@ What the file has stays where it is, to the last digit. Ends of chains that were
 from __future__ import annotations
 
 import io
+import math
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,8 @@ from helixflow.structures.residues import Residue, pdb_line
 #: What may be built: nothing, atoms of residues that are there, whole residues within a chain too.
 REPAIRS = ("none", "sidechains", "loops")
 _BACKBONE = ("N", "CA", "C")
+#: Distance between the C-alphas of neighbours in a trans peptide, in ångström.
+_SPAN = 3.8
 #: Models that are tried, each from another seed, before a structure is refused.
 _TRIES = 3
 
@@ -132,6 +135,11 @@ def _check_gap(gap: Gap, count: int, repair: str, max_gap: int) -> None:
     told = _describe(gap, count)
     if gap.length == 0:
         raise StructureError(f"{told}; mend the bond between the two, or choose another structure")
+    if gap.missing and _SPAN * (len(gap.missing) + 1) < gap.distance < math.inf:
+        raise StructureError(
+            f"{told}; so many reach over {_SPAN * (len(gap.missing) + 1):.1f} Å at most: mend "
+            "the places of the atoms or the sequence, or choose another structure"
+        )
     if repair != "loops":
         raise StructureError(
             f"{told}; set structures/repair to loops to have gaps of up to structures/max_gap residues "

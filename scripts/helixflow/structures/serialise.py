@@ -9,10 +9,14 @@ from typing import Any
 
 from helixflow.errors import StructureError
 from helixflow.structures.chemistry import LETTERS
-from helixflow.structures.deposit import Atom, Deposit
+from helixflow.structures.deposit import Atom, Deposit, name_of
 from helixflow.structures.gaps import ChainState
 from helixflow.structures.ledger import Ledger
 from helixflow.structures.residues import LEAST_NUMBER, Residue, pdb_line, pdb_residues
+
+#: Columns of a coordinate in a PDB file, and the B factors that its columns hold.
+_COORDINATE = 8
+_LEAST_B_FACTOR, _MOST_B_FACTOR = -99.99, 999.99
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,22 @@ def pdb_lines(cleaned: Cleaned) -> Iterator[str]:
             )
         for atom in residue:
             serial += 1
-            yield pdb_line(serial, atom.name, row, atom.xyz, atom.b_factor)
+            _check_room(atom)
+            # A number that is no measure of anything need not be kept to the digit.
+            b_factor = min(max(atom.b_factor, _LEAST_B_FACTOR), _MOST_B_FACTOR)
+            yield pdb_line(serial, atom.name, row, atom.xyz, b_factor)
         if row is rows[-1] or rows[row.index + 1].chain != row.chain:
             yield "TER\n"
     yield "END\n"
+
+
+def _check_room(atom: Atom) -> None:
+    for axis, value in zip("xyz", atom.xyz, strict=True):
+        if len(f"{value:.3f}") > _COORDINATE:
+            raise StructureError(
+                f"{name_of(atom)}: {axis} of {atom.name} is {value:.3f} Å, but a PDB file has room for "
+                "-999.999 to 9999.999: move the structure to the origin"
+            )
 
 
 def make_rows(residues: Iterable[list[Atom]], predicted: bool, idealised: bool) -> Iterator[Residue]:

@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from helixflow.errors import StructureError
+
+#: What takes in another file, with the spaces that GROMACS lets pass.
+_INCLUDE = re.compile(r'\s*#\s*include\s*["<](.*)[">]')
+
 
 @dataclass
 class Protein:
@@ -39,15 +44,31 @@ def inline_includes(path: Path) -> str:
     Includes of a force field that ships with GROMACS stay, since every GROMACS has it; one given by path
     lies beside and is written in whole. pdb2gmx's comments name the time, the user and the folder, which
     would make every result a different file.
+
+    Raises
+    ------
+    StructureError
+        If a file includes itself, by way of others or at once.
     """
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        include = re.match(r'#include "(.*)"', line)
+    return re.sub(r"\n{3,}", "\n\n", "".join(_inlined(path, ())).lstrip("\n"))
+
+
+def _inlined(path: Path, within: tuple[Path, ...]) -> Iterator[str]:
+    """Give the lines of a file that lies within others, its includes in place."""
+    within = (*within, path.resolve())
+    # Old force fields have names of people in their comments, in any encoding.
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        include = _INCLUDE.match(line)
         if include and (path.parent / include[1]).is_file():
-            lines.append(inline_includes(path.parent / include[1]))
+            inner = (path.parent / include[1]).resolve()
+            if inner in within:
+                raise StructureError(
+                    f"{path.parent.name}/{path.name}: includes {include[1]}, which includes it in turn, "
+                    "expected files that end; remove that line of the force field"
+                )
+            yield from _inlined(inner, within)
         elif not line.startswith(";"):
-            lines.append(line + "\n")
-    return re.sub(r"\n{3,}", "\n\n", "".join(lines).lstrip("\n"))
+            yield line + "\n"
 
 
 def read_protein(topology: str) -> Protein:
