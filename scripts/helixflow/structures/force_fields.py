@@ -54,7 +54,7 @@ class ForceField:
                 found[head.split()[0]] = round(float(columns[6]))
             except (IndexError, ValueError):
                 raise ConfigError(
-                    f"{file}: molecule {' '.join(head.split()[:1]) or '(no name)'} has no atom with a charge, "
+                    f"{file}: molecule {' '.join(head.split()[:1]) or '(no name)'} has no charged atom, "
                     "expected moleculetype and atoms of each ion; is the file whole?"
                 ) from None
         return found
