@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ import h5py
 import MDAnalysis as mda
 import numpy as np
 import pytest
-from MDAnalysis.lib.formats.libmdaxdr import TRRFile
+from MDAnalysis.lib.formats.libmdaxdr import TRRFile, XTCFile
 
 from coli import read_genbank
 from conftest import ROOT
@@ -27,6 +29,7 @@ from helixflow.structures.modified import natural_residue
 from helixflow.structures.residues import read_residues, sequence_of, split_chains
 from helixflow.trajectories import frames as frames_module
 from helixflow.trajectories.brought import BroughtFiles, Outputs, bring_trajectory
+from helixflow.trajectories.frames import FrameReader
 from helixflow.trajectories.quality import Judgement
 from servers import Page, Server
 from workflow import snakemake
@@ -221,6 +224,22 @@ def test_chains_torn_to_single_atoms_come_together_again(tmp_path, trpcage, box,
     assert [len(segment.residues) for segment in universe.segments] == [20, 20]
 
 
+def test_chains_that_drift_apart_over_the_walls_do_so_steadily(tmp_path, trpcage):
+    """Both go through the box many times; their distance grows from 2.0 to 2.9 nm of the box's 6."""
+    atoms, models = trpcage
+    start = np.concatenate([models[0], models[0] + [0, 0, 2.0]])
+    number = len(models[0])
+    both = [*atoms, *((number + 30, name, atom) for number, name, atom in atoms)]
+    gro = write_gro(tmp_path / "m.gro", [(*a, x) for a, x in zip(both, start, strict=True)], "6 6 6")
+    frames = np.array([start + 0.7 * at for at in range(31)])
+    frames[:, number:, 2] += 0.03 * np.arange(31)[:, None]
+    xtc = write_xtc(tmp_path / "m.xtc", np.mod(frames, 6), 6 * np.eye(3))
+    found = bring(tmp_path / "own", gro, xtc)
+    apart = found.positions[:, number:].mean(axis=1) - found.positions[:, :number].mean(axis=1)
+    np.testing.assert_allclose(apart[:, 2], 2.0 + 0.03 * np.arange(31), atol=ROUNDED)
+    np.testing.assert_allclose(centred(found.positions), centred(frames), atol=ROUNDED)
+
+
 @needs_gmx
 @pytest.mark.parametrize("merge", ["no", "all"])
 def test_chains_of_a_tpr_are_its_molecules_or_what_is_bonded_in_one(tmp_path, trpcage, merge):
@@ -410,6 +429,79 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, made, name):
         bring(tmp_path / "own", *made)
     assert "\n" not in str(refusal.value)
     assert list((tmp_path / "own").iterdir()) == [tmp_path / "own/mine.json"]
+
+
+@pytest.mark.parametrize("form", ["xtc", "trr"])
+@pytest.mark.parametrize("by", [-1, -200, 50])
+def test_frames_of_another_number_of_atoms_are_refused(tmp_path, made, trpcage, form, by):
+    """Fewer would leave those of the frame before; more would be written beyond the memory for one."""
+    write = {"xtc": write_xtc, "trr": write_trr}[form]
+    whole = trpcage[1][:2]
+    other = np.concatenate([whole, whole[:, :50]], axis=1)[:, : whole.shape[1] + by]
+    path = write(tmp_path / f"n.{form}", whole)
+    append(path, write(tmp_path / f"o.{form}", other).read_bytes())
+    with pytest.raises(SourceError, match=rf"frame 2 cannot be read \(it has {304 + by} atoms, expected 304"):
+        bring(tmp_path / "own", made[0], path)
+
+
+#: Reads files in which one bit is another than it was; counts those that are refused.
+FLIPS = """
+import random, sys
+from pathlib import Path
+from helixflow.trajectories.frames import FrameReader
+path, times, end = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+whole, refused = path.read_bytes(), 0
+for seed in range(times):
+    content, rng = bytearray(whole), random.Random(seed)
+    content[rng.randrange(end or len(whole))] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+    reader = FrameReader(path, form=path.suffix[1:])
+    frames = sum(len(block.times) for block in reader)
+    refused += bool(reader.damage)
+    assert reader.damage or frames == 5, (seed, frames)
+print(refused)
+"""
+
+
+@pytest.mark.parametrize(
+    ("form", "end"), [("xtc", 0), ("xtc", 92), ("trr", 92)], ids=["xtc", "xtc's header", "trr's header"]
+)
+def test_no_wrong_bit_ends_the_program(tmp_path, trpcage, form, end):
+    """In a process of its own: the library would have it stopped by a signal, as 1 in 50 did."""
+    path = {"xtc": write_xtc, "trr": write_trr}[form](tmp_path / f"m.{form}", trpcage[1][:5])
+    ran = subprocess.run(
+        [sys.executable, "-c", FLIPS, path, "300", str(end)],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert 5 < int(ran.stdout) < 300
+
+
+def test_every_frame_of_a_good_file_is_read(data, tmp_path):
+    """Those of GROMACS; few atoms, which are not packed; positions too far apart to be packed as one."""
+    rng = np.random.default_rng(4)
+    far = np.linspace(0, 20_000, 400)[None, :, None] * np.ones((3, 1, 3))
+    made = [far, rng.random((3, 9, 3)), rng.normal(0, 0.05, (3, 4000, 3)),
+            np.cumsum(rng.normal(0, 0.1, (3, 4000, 3)), axis=1), np.zeros((3, 40, 3))]  # fmt: skip
+    files = [write_xtc(tmp_path / f"{at}.xtc", frames) for at, frames in enumerate(made)]
+    for path in [*files, *sorted((data / "md").glob("*.xtc"))]:
+        copy = Path(shutil.copy(path, tmp_path / "copy.xtc"))
+        reader = FrameReader(copy)
+        found = np.concatenate([block.positions for block in reader])
+        assert reader.damage == ""
+        np.testing.assert_array_equal(found, np.array([frame.x for frame in read_xtc(copy)]))
+
+
+def test_frames_of_different_precision_get_that_of_the_first(tmp_path, made, trpcage):
+    for name, precisions in (("fine first", (10_000, 100)), ("coarse first", (100, 10_000))):
+        with XTCFile(str(tmp_path / "m.xtc"), "w") as xtc:
+            xtc.write(trpcage[1][0].astype(np.float32), np.zeros((3, 3), np.float32), 0, 0, precisions[0])
+        with XTCFile(str(tmp_path / "n.xtc"), "w") as xtc:
+            xtc.write(trpcage[1][1].astype(np.float32), np.zeros((3, 3), np.float32), 1, 1, precisions[1])
+        append(tmp_path / "m.xtc", (tmp_path / "n.xtc").read_bytes())
+        found = bring(tmp_path / name, made[0], tmp_path / "m.xtc")
+        assert [frame.prec for frame in read_xtc(tmp_path / name / "protein.xtc")] == [precisions[0]] * 2
+        np.testing.assert_allclose(centred(found.positions), centred(trpcage[1][:2]), atol=0.011)
 
 
 def test_a_system_of_water_has_no_protein(tmp_path):

@@ -142,7 +142,7 @@ def test_histidine_states_are_those_of_the_hydrogens(lysozyme):
     [(21, 24, 0, {"amber99sb-ildn": -2, "charmm27": 0}), (6, 11, 14, {"amber99sb-ildn": 2, "oplsaa": 0})],
 )
 def test_ends_of_a_chain_have_the_states_that_the_force_field_has(data, tmp_path, first, last, pH, charges):
-    """ASP-THR-ILE-GLU at pH 0 and LYS-…-LYS at pH 14, whose other states Amber has within a chain alone."""
+    """ASP-THR-ILE-GLU at pH 0 and LYS to LYS at pH 14: Amber has other states within a chain alone."""
     lines = (data / "structures/1UBI.pdb").read_text().splitlines(keepends=True)
     inside = [x for x in lines if x.startswith("ATOM") and first <= int(x[22:26]) <= last]
     (tmp_path / "part.pdb").write_text("".join(inside))

@@ -53,8 +53,9 @@ class ForceField:
             try:
                 found[head.split()[0]] = round(float(columns[6]))
             except (IndexError, ValueError):
+                name = next(iter(head.split()), "(no name)")
                 raise ConfigError(
-                    f"{file}: molecule {' '.join(head.split()[:1]) or '(no name)'} has no charged atom, "
+                    f"{file}: molecule {name} has no atom with a charge, "
                     "expected moleculetype and atoms of each ion; is the file whole?"
                 ) from None
         return found

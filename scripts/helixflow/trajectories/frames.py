@@ -9,10 +9,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from helixflow.trajectories.headers import frame_fault
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -104,19 +106,25 @@ class FrameReader:
         """Give the values of each frame, in the order of `Frames`."""
         self.damage, self.empty, end = "", 0, 0
         try:
-            with self._open() as file:
-                while (frame := next(file, None)) is not None:
+            with self._open() as file, self._path.open("rb") as stream:
+                while (frame := self._next(file, stream, end)) is not None:
                     end = file._bytes_tell()
                     if getattr(frame, "hasx", True):
                         yield self._values(frame, file.n_atoms)
                     else:
                         self.empty += 1
-        except OSError as error:
+        except (OSError, ValueError, OverflowError) as error:  # what these readers raise on damage
             self.damage = str(error)
             return
         # A frame that is cut off within its header reads like the end of the file.
         if end != self._path.stat().st_size:
             self.damage = "bytes are left behind the last whole frame"
+
+    def _next(self, file: Any, stream: BinaryIO, start: int) -> Any:
+        """Read the frame that begins at a byte, None at the end; OSError if its header cannot be."""
+        if fault := frame_fault(stream, start, self._form, file.n_atoms):
+            raise OSError(fault)
+        return next(file, None)
 
     def _values(self, frame: Any, atoms: int) -> tuple[Any, ...]:
         positions = frame.x[self._atoms].astype(np.float64)
@@ -126,8 +134,12 @@ class FrameReader:
         return frame.time, frame.step, _periodic(frame.box.astype(np.float64), atoms), positions, precision
 
     def _open(self) -> Any:
+        """Open the file; OSError if its first frame cannot be."""
         from MDAnalysis.lib.formats.libmdaxdr import TRRFile, XTCFile
 
+        with self._path.open("rb") as stream:
+            if fault := frame_fault(stream, 0, self._form):
+                raise OSError(fault)
         return {"xtc": XTCFile, "trr": TRRFile}[self._form](os.fspath(self._path))
 
 

@@ -66,15 +66,15 @@ def extract_protein(
     reader : FrameReader
         Gives the atoms of the protein.
     final : path
-        XTC file, rounded as what is read. It cannot hold frames with a position that is not finite: they
-        are measured and left out.
+        XTC file, rounded as the first frame that is read, since the writer has one precision for a file. It
+        cannot hold frames with a position that is not finite: they are measured and left out.
     start : Start
     measure : callable
         Gets every block of frames, as they are written.
     """
     from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
-    found = Extracted()
+    found, precision = Extracted(), 0.0
     with XTCFile(os.fspath(final), "w") as xtc:
         for frames in reader:
             whole = make_whole(frames.positions, frames.boxes, start.tree)
@@ -83,17 +83,18 @@ def extract_protein(
             found.mended += int((np.ptp(together - frames.positions, axis=1) > 1e-6).any(axis=1).sum())
             centred = replace(frames, positions=centre(together, frames.boxes))
             measure(centred)
-            found.times += _append(xtc, centred)
+            precision = precision or frames.precisions[0]
+            found.times += _append(xtc, centred, precision)
     return found
 
 
-def _append(xtc: Any, frames: Frames) -> list[float]:
+def _append(xtc: Any, frames: Frames, precision: float) -> list[float]:
     """Write the frames that are finite; give their times."""
     finite = np.isfinite(frames.positions).all(axis=(1, 2))
     for at in np.flatnonzero(finite):
         xtc.write(
             frames.positions[at].astype(np.float32), frames.boxes[at].astype(np.float32), frames.steps[at],
-            frames.times[at], frames.precisions[at],
+            frames.times[at], precision,
         )  # fmt: skip
     times: list[float] = frames.times[finite].tolist()
     return times
