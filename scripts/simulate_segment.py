@@ -14,10 +14,7 @@ from helixflow.trajectories.segments import simulate_segment
 keys, wildcards, resources = snakemake.config["trajectories"], snakemake.wildcards, snakemake.resources
 name, pack, end = wildcards.structure + wildcards.temperature, wildcards.pack, wildcards.segment
 job = job_of(keys, snakemake.config["gmx"], snakemake.threads, resources.mpi, resources.runtime)
-ends = plan_pack(name, pack, keys)
-record_begin(name, pack, ends)
-segment = segment_of(
-    name, pack, end, **snakemake.input, timestep_fs=keys["timestep_fs"], last=end == ends[-1]
-)
+record_begin(name, pack, ends := plan_pack(name, pack, keys))
+segment = segment_of(name, pack, end, ends, **snakemake.input, timestep_fs=keys["timestep_fs"])
 scratch = Path("work/trajectories", name, "segments", pack, end)
 simulate_segment(segment, job, keys["packing"], scratch, Path(snakemake.output[0]))

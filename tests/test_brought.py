@@ -565,8 +565,9 @@ def test_a_protein_torn_without_a_box_fails_or_is_marked(tmp_path, made, trpcage
     assert not (tmp_path / "own/quality.json").exists()
     found = bring(tmp_path / "own", made[0], xtc, gates="warn")
     assert found.quality["gates"]["longest_bond_nm"]["outcome"] == "fail" and not found.quality["passed"]
-    (notice,) = brought_notices(SimpleNamespace(brought_quality=[tmp_path / "own/quality.json"]))
+    short, notice = brought_notices(SimpleNamespace(brought_quality=[tmp_path / "own/quality.json"]))
     assert notice.text.endswith("failed: mine longest_bond_nm.")
+    assert "mine (" in short.text
 
 
 def test_a_protein_beside_its_image_is_seen(tmp_path, made, trpcage):

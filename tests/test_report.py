@@ -689,7 +689,7 @@ def test_what_no_experiment_has_seen_is_said(copy):
     )
     shown = Page(copy.write(copy.folder / "index.html"))
     text = "".join(shown.text)
-    assert "my_structure is an idealised start, not a fold." in text
+    assert "my_structure is an idealised start, not a fold: no experiment" in text
     assert "mean pLDDT of 62.5; below 70" in text
     assert list(shown.tables["Gaps within chains"][0].values()) == [
         "B", "GLY B 7", "ALA B 10", "2", "SV", "6.1", "yes",
@@ -710,7 +710,9 @@ def test_links(run, page):
     assert RECORD in row["where it was seen"]
     (substituted,) = [link for link in links if link["status"] == "substituted"]
     (shown,) = page.tables["Substitutions, letter and number"]
-    assert list(shown.values()) == [CHAIN, f"L{substituted['number']}", f"A{substituted['row']}"]
+    assert list(shown.values()) == [
+        CHAIN, "1", substituted["protein"], f"L{substituted['number']}", f"A{substituted['row']}",
+    ]  # fmt: skip
 
 
 def test_where_no_protein_is_alike_enough_the_nearest_is_told(run):
@@ -718,7 +720,7 @@ def test_where_no_protein_is_alike_enough_the_nearest_is_told(run):
     alone = chain | {"partner": "self"}
     lonely = alone | {"considered": []}
     (shown, *_) = links_part("x", [alone, lonely], run.files.links[0]).blocks
-    near, nothing = (row[3].text for row in shown.rows)
+    near, nothing = (row[4].text for row in shown.rows)
     assert chain["considered"][0]["protein"] in near
     assert value(re.search(r"(\S+ %) identity", near)[1]) == pytest.approx(100 * 69 / 70, rel=5e-3)
     assert near.endswith(" 100 % coverage")
@@ -850,7 +852,7 @@ def fill_buckets(run: dict) -> None:
     [
         (lambda run: run["model"].update(note="not ProtBERT"), "not ProtBERT", "embeddings"),
         (lambda run: run.update(long=[("SQ.x", 2294)]), "1 protein with more than the 2000", "embeddings"),
-        (in_settings(production_ns=9.99), "Each trajectory is 9.99 ns long", "structures"),
+        (in_settings(production_ns=9.99), "Each simulated trajectory is 9.99 ns long", "structures"),
         (in_settings(production_ns=0.004), "4 ps long. Picoseconds are a smoke test, not", "structures"),
         (in_settings(replicas=1), "one replica", "structures"),
         (in_gate(2, "temperature_K", "fail"), "failed: my_structure replica 2 temperature_K.", "structures"),

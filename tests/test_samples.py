@@ -244,7 +244,12 @@ def test_defaults_are_filled_and_command_line_strings_are_read_by_type():
     complete = complete_config(config | {"embeddings": {"shards": 3.0}}, SCHEMA)
     assert complete["buckets"]["k"] == 21
     assert isinstance(complete["embeddings"]["shards"], int)
-    assert complete["structures"]["salt_M"] == 0.0
+    assert repr(complete["structures"]["salt_M"]) == "0"
+    # What jobs are given is compared by its text: of a number there is one, also of the defaults.
+    assert repr(complete["structures"]["box_distance_nm"]) == "1"
+    small = {"samples": "x", "links": {"min_identity": 1.0, "min_coverage": "0.90"}}
+    assert repr(complete_config(small, SCHEMA)["links"]["min_identity"]) == "1"
+    assert repr(complete_config(small, SCHEMA)["links"]["min_coverage"]) == "0.9"
     assert complete["buckets"]["bits"] == SCHEMA["properties"]["buckets"]["properties"]["bits"]["default"]
 
 

@@ -92,7 +92,7 @@ def universe(replica: Path):
 def test_lengths_that_make_no_protocol_are_told_with_their_key():
     section = asdict(SHORT)
     check_lengths(section)
-    assert replace(SHORT, production_ns=0.0021, timestep_fs=2.5, frame_ps=0.2).frames == 11
+    assert replace(SHORT, production_ns=0.0021, timestep_fs=2.5, frame_ps=0.15).frames == 15
     for key, value, expected in [
         ("frame_ps", 0.301, "whole number of time steps of 2 fs"),
         ("frame_ps", 2.2, "at most the production of 0.002 ns"),
@@ -184,8 +184,6 @@ def test_results_of_a_replica_are_there_and_judged(replica):
     outcomes = {name: gate["outcome"] for name, gate in quality["gates"].items()}
     for name in ("drift_kJ_mol_ps_atom", "temperature_K", "rmsd_jump_sigmas"):
         assert outcomes.pop(name) == "unknown", name
-    # Where gmx is built for an older processor than the machine has.
-    assert outcomes.pop("layout") in ("pass", "warn")
     assert set(outcomes.values()) == {"pass"}
     assert quality["frames"] == quality["frames_expected"] == 21
     assert quality["seeds"] == {"gen_seed": 300001001, "ld_seed": 300001001}

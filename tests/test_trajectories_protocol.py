@@ -17,6 +17,8 @@ from helixflow.gmx import GmxTools
 from helixflow.structures.clean import CleanSettings, clean_structure
 from helixflow.structures.prepare import prepare_system
 from helixflow.structures.setup import SetupSettings
+from helixflow.trajectories import equilibrate
+from helixflow.trajectories.layout import Job
 from helixflow.trajectories.masses import repartition_masses
 from helixflow.trajectories.minimise import minimise_system
 from helixflow.trajectories.overrides import check_overrides, override, overrides_of, read_mdp
@@ -126,6 +128,48 @@ def test_presets_are_those_of_the_key_and_hold_what_the_schema_allows():
         configured(preset=["smoke"])
 
 
+def test_frames_and_the_last_step_of_a_production_meet():
+    checked(production_ns=0.01, frame_ps=2.5)
+    message = refusal(production_ns=0.01, frame_ps=4)
+    assert "'trajectories/frame_ps' is 4, expected a whole number of frames" in message
+    assert "'trajectories/production_ns' is 0.01" in message
+
+
+def test_limits_that_no_run_can_keep_are_refused():
+    message = refusal(quality={"density_low_kg_m3": 1200})
+    assert "'trajectories/quality/density_low_kg_m3' is 1200, expected less than" in message
+    assert "density_high_kg_m3, which is 1150" in message
+    refusal(quality={"density_low_kg_m3": 1000, "density_high_kg_m3": "1000"})
+    checked(quality={"density_low_kg_m3": 1149})
+
+
+def texts(**section) -> str:
+    """What is given to jobs, as it is compared with that of earlier runs."""
+    config = configured(**section)
+    temperatures = temperatures_of(config["trajectories"]["temperature_K"])
+    return repr(
+        (protocol_of(MinimiseSettings, config), protocol_of(SimulationSettings, config), temperatures)
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"temperature_K": 300.0}, {"temperature_K": 300}),
+        ({"temperature_K": "300"}, {}),
+        ({"temperature_K": [300.0, "310.0"]}, {"temperature_K": [300, 310]}),
+        ({"temperature_K": "310.150"}, {"temperature_K": 310.15}),
+        ({"timestep_fs": "2", "pressure_bar": 1.0, "frame_ps": "2e1"}, {"frame_ps": 20}),
+        ({"seed": "1.0", "minimise_steps": 5e3}, {}),
+        ({"mdp": {"npt": {"tau-p": "5.0"}}}, {"mdp": {"npt": {"tau-p": 5}}}),
+        ({"mdp": {"all": {"rvdw": "1.10"}}}, {"mdp": {"all": {"rvdw": 1.1}}}),
+    ],
+)
+def test_the_same_number_written_otherwise_repeats_nothing(one, other):
+    assert texts(**one) == texts(**other)
+    assert texts(**one) != texts(**one, npt_ps=50)
+
+
 # Temperatures and seeds
 
 
@@ -135,7 +179,8 @@ def test_one_temperature_has_no_folder_and_several_have_one_each():
     assert temperature_folders([300.0, 310.15, 450]) == ["/300K", "/310.15K", "/450K"]
     assert temperature_of("", 305.5) == 305.5
     assert temperature_of("/310.15K", [300, 310.15]) == 310.15
-    assert all(re.fullmatch(r"(/[0-9.]+K)?", each) for each in temperature_folders([273.15, 1000, 12.5]))
+    folders = temperature_folders([1, 1.00001, 12.5, 273.15, 1000, 9999.99, 10000])
+    assert all(re.fullmatch(r"(/[0-9.]+K)?", each) for each in folders)
 
 
 def test_list_of_temperatures_is_read_from_files_and_command_line():
@@ -148,7 +193,9 @@ def test_list_of_temperatures_is_read_from_files_and_command_line():
     assert "expected entries that differ" in refusal(temperature_K=[300, "300"])
     assert "differ in their first six digits" in refusal(temperature_K=[300, 300.0001])
     assert "expected at least 1 entry" in refusal(temperature_K=[])
-    assert "more than 0" in refusal(temperature_K=[300, -1])
+    assert "at least 1" in refusal(temperature_K=[300, -1])
+    assert "'trajectories/temperature_K' is 1e-05, expected at least 1" in refusal(temperature_K=0.00001)
+    assert "'trajectories/temperature_K' is 1000000, expected at most 10000" in refusal(temperature_K=1e6)
     assert "expected a finite number" in refusal(temperature_K=[300, float("nan")])
 
 
@@ -203,8 +250,16 @@ def test_parameters_are_those_of_gromacs_whatever_their_spelling():
     section = {"all": {"tau_t": "1 1", "nstcomm": 10}, "npt": {"tau-t": "2 2"}}
     assert overrides_of(section, "npt") == {"nstcomm": 10, "tau-t": "2 2"}
     assert overrides_of(section, "nvt") == section["all"]
-    check_overrides({"all": {"integrator": "sd"}})
+    for name in ("sd", "MD_VV", "md-vv-avek", "bd"):
+        check_overrides({"all": {"integrator": name}})
     assert overrides_of({"all": {"Integrator": "sd", "rvdw": 1.1}}, "minimise") == {"rvdw": 1.1}
+
+
+@pytest.mark.parametrize("name", ["steep", "cg", "l-bfgs", "nm", "tpi", "mimic", 1])
+def test_integrators_of_the_phases_are_those_of_dynamics(name):
+    message = refusal(mdp={"production": {"Integrator": name}})
+    assert f"'trajectories/mdp/production/Integrator' is {name!r}, expected one of md, md-vv" in message
+    assert "expected one of md" in refusal(mdp={"all": {"integrator": name}})
 
 
 def test_unknown_phases_and_strange_names_and_values_do_not_pass():
@@ -212,6 +267,10 @@ def test_unknown_phases_and_strange_names_and_values_do_not_pass():
         mdp={"prodution": {}}
     )
     assert "is 'tau t', expected a text that matches" in refusal(mdp={"npt": {"tau t": 1}})
+    assert "'trajectories/mdp/npt/tau-p' is ' ', expected a text that matches" in refusal(
+        mdp={"npt": {"tau-p": " "}}
+    )
+    assert "expected a text that matches" in refusal(mdp={"npt": {"tau-p": ""}})
     assert "expected a text that matches" in refusal(mdp={"npt": {"tau-p": "1 ; x"}})
     assert "expected a text that matches" in refusal(mdp={"npt": {"tau-p": "1\nnsteps = 5"}})
     assert "expected a value of type number or boolean or string" in refusal(mdp={"npt": {"tau-p": [1]}})
@@ -224,7 +283,7 @@ def test_parameters_that_were_set_are_in_the_run_input(tools):
         mdp={"all": {"tau_t": "0.5", "tc-grps": "System"}, "production": {"Tau-P": 5, "nstcomm": 50}},
     )
     settings = simulation_settings(config, 300)
-    assert settings.mdp["nvt"] == {"tau_t": "0.5", "tc-grps": "System"}
+    assert settings.mdp["nvt"] == {"tau_t": 0.5, "tc-grps": "System"}
     grompp(
         tools,
         "production",
@@ -317,6 +376,40 @@ def test_what_grompp_warns_of_is_an_error(tools, changes, message):
     assert "\n" not in str(caught.value)
 
 
+@needs_gmx
+def test_parameters_changed_after_the_minimisation_are_checked_before_the_first_phase(
+    chignolin, tmp_path, monkeypatch
+):
+    ran = []
+
+    def stop(gmx, phase, *_):
+        ran.append(phase)
+        raise SimulationError("stopped")
+
+    monkeypatch.setattr(equilibrate, "run_phase", stop)
+
+    def begin(settings):
+        files = chignolin / "topol.top", chignolin / "solvated.gro"
+        job, folders = Job("gmx", 1, cores=1), (tmp_path / "scratch", tmp_path / "results")
+        equilibrate.equilibrate_replica("chignolin", 1, *files, settings, job, *folders)
+
+    wrong = replace(SHORT, mdp={"production": {"pcoupl": "Berendson"}})
+    for _ in range(2):
+        with pytest.raises(SimulationError, match="Invalid enum 'Berendson'"):
+            begin(wrong)
+    assert ran == []
+    with pytest.raises(SimulationError, match="stopped"):
+        begin(SHORT)
+    assert sorted(path.name for path in (tmp_path / "scratch").iterdir()) == [
+        "inputs.sha256", "minimised.gro", "topol.top"
+    ]  # fmt: skip
+    # One that continues needs no check.
+    monkeypatch.setattr(equilibrate, "check_protocol", None)
+    with pytest.raises(SimulationError, match="stopped"):
+        begin(SHORT)
+    assert ran == ["nvt", "nvt"]
+
+
 def test_values_that_gromacs_took_are_compared_with_those_that_were_asked():
     asked = read_mdp(
         "tau-p = 2.0\ngen_vel = no\ntc-grps = Protein Non-Protein ; x\ndt = 0.002\ndefine = -DPOSRES\n"
@@ -326,7 +419,10 @@ def test_values_that_gromacs_took_are_compared_with_those_that_were_asked():
     )
     _check_values(asked, found, "npt", "x")
     for name, other in [("taup", "3"), ("genvel", "yes"), ("tcgrps", "Protein"), ("define", "")]:
-        with pytest.raises(ConfigError, match=f"'{name}' of npt is .* but GROMACS took '{other}'"):
+        with pytest.raises(
+            ConfigError,
+            match=f"'{name}' of npt is .* but GROMACS took '{other}'; set another in trajectories/mdp",
+        ):
             _check_values(asked, {**found, name: other}, "npt", "x")
     del found["dt"]
     with pytest.raises(ConfigError, match="GROMACS ignores the mdp parameter 'dt' of npt"):

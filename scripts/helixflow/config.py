@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from jsonschema.exceptions import ValidationError
 from helixflow.errors import ConfigError
 
 Settings = dict[str, Any]
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 def read_schema(path: str | os.PathLike[str]) -> Settings:
@@ -81,12 +84,13 @@ def _complete(value: Any, schema: Settings) -> Any:
         if key in value:
             complete[key] = _complete(value[key], below)
         elif key in preset:
-            complete[key] = preset[key]
+            complete[key] = _coerce(preset[key], below)
         elif below["type"] == "object":
             complete[key] = _complete({}, below)
         elif "default" in below:
-            complete[key] = below["default"]
-    return complete
+            complete[key] = _coerce(below["default"], below)
+    free = schema.get("additionalProperties")
+    return _coerce_free(complete, free) if isinstance(free, dict) else complete
 
 
 def _preset(value: Settings, schema: Settings) -> Settings:
@@ -99,16 +103,42 @@ def _preset(value: Settings, schema: Settings) -> Settings:
 
 
 def _coerce(value: Any, schema: Settings) -> Any:
-    """Read a number from a string, as nested values given by --config arrive, and 2.0 as 2."""
+    """Give a number one form, however it is written: 2, 2.0, or "2.0" as --config gives nested values.
+
+    What is given to jobs is compared by its text, so another form of the same number would repeat them.
+    """
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if isinstance(value, list) and "array" in kinds:
         return [_coerce(item, schema["items"]) for item in value]
-    if isinstance(value, str) and not {"integer", "number"}.isdisjoint(kinds) and "string" not in kinds:
+    if {"integer", "number"}.isdisjoint(kinds):
+        return value
+    if isinstance(value, str) and "string" not in kinds:
+        value = _number(value)
+    return _whole(value)
+
+
+def _coerce_free(values: Settings, schema: Settings) -> Settings:
+    """Do so with parameters of another program, whose values may be text as well: of it, plain numbers."""
+    read = {
+        key: _number(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+        for key, value in values.items()
+    }
+    return {key: _coerce(value, schema) for key, value in read.items()}
+
+
+def _number(text: str) -> Any:
+    """Read a number; a text that is none stays what it is."""
+    for kind in (int, float):
         try:
-            value = int(value) if "integer" in kinds else float(value)
+            return kind(text)
         except ValueError:
-            return value
-    if "integer" in kinds and isinstance(value, float) and value.is_integer():
+            continue
+    return text
+
+
+def _whole(value: Any) -> Any:
+    """Turn 2.0 into 2, as far as floats tell whole numbers apart."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return value
 

@@ -29,6 +29,8 @@ class GmxBuild:
     version: str
     #: ``thread_mpi``, ``MPI`` or ``none``.
     mpi: str
+    #: ``disabled``, ``CUDA``, ``OpenCL``, ``SYCL``; empty where it does not say.
+    gpu: str = ""
     #: Folder that has its library as ``share/gromacs/top``.
     data_prefix: str = "/usr"
 
@@ -66,7 +68,7 @@ def find_gmx(program: str) -> GmxBuild:
         ) from None
     found = {
         name: re.search(rf"^{name}:\s+(\S+)", told, re.MULTILINE)
-        for name in ("GROMACS version", "MPI library")
+        for name in ("GROMACS version", "MPI library", "GPU support")
     }
     version, mpi = found["GROMACS version"], found["MPI library"]
     if version is None or mpi is None:
@@ -74,7 +76,10 @@ def find_gmx(program: str) -> GmxBuild:
             f"gmx: '{path} --version' names no GROMACS version; set gmx in the config to a GROMACS"
         )
     prefix = re.search(r"^Data prefix:\s+(\S+)", told, re.MULTILINE)
-    return GmxBuild(str(Path(path).absolute()), version[1], mpi[1], prefix[1] if prefix else "/usr")
+    gpu = found["GPU support"]
+    return GmxBuild(
+        str(Path(path).absolute()), version[1], mpi[1], gpu[1] if gpu else "", prefix[1] if prefix else "/usr"
+    )
 
 
 class GmxTools:

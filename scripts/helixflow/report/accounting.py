@@ -201,9 +201,18 @@ def _count_structures(files: StageFiles) -> Iterator[Entry]:
         name, counts = Path(report).parent.name, read_json(report)
         atoms, rows = count_lines(clean, "ATOM  "), count_lines(residues) - 1
         for what, out in (("atoms", atoms), ("residues", rows)):
-            # Of the file, copied by the operators of an assembly, and built.
-            found = sum(counts[f"{what}_{source}"] for source in ("in", "copied", "built"))
-            yield Entry("structures", f"{name} {what}", found, out, counts[f"{what}_set_aside"])
+            yield from count_cleaned(f"{name} {what}", what, counts, out)
+
+
+def count_cleaned(item: str, what: str, counts: Mapping[str, Any], out: int) -> Iterator[Entry]:
+    """Count atoms or residues of a structure's file, and in a row of their own those that were built."""
+    # Copies that an assembly makes may be set aside like what they are copies of.
+    copied, built = counts[f"{what}_copied"], counts[f"{what}_built"]
+    told = f"{item}, with {copied} copied by the assembly" if copied else item
+    aside = counts[f"{what}_set_aside"]
+    yield Entry("structures", told, counts[f"{what}_in"] + copied, out - built, aside)
+    if built:
+        yield Entry("structures", f"{item} built", built, built)
 
 
 def _count_frames(files: StageFiles) -> Iterator[Entry]:

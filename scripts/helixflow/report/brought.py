@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from helixflow.files import read_json
 from helixflow.report.accounting import StageFiles
-from helixflow.report.blocks import Cell, Json, Section, Table, facts, number, table
+from helixflow.report.blocks import Cell, Json, Section, Table, facts, number, plural, table
 from helixflow.report.coanalysis import coanalysis_parts
 from helixflow.report.links import links_part
-from helixflow.report.notices import Notice
+from helixflow.report.notices import CAUTION, SHORT_NS, Notice
+from helixflow.report.overview import duration
 from helixflow.report.simulations import gates_table
 
 #: Trajectories that get figures, and those that get a part, so that the page stays below 10 MB.
 MOST_FIGURED, MOST_SHOWN = 4, 50
+#: Frames below which means and contact frequencies say little, however long the run is.
+FEWEST_FRAMES = 100
 
 
 def brought_sections(files: StageFiles) -> list[Section]:
@@ -43,15 +46,40 @@ def brought_sections(files: StageFiles) -> list[Section]:
 
 
 def brought_notices(files: StageFiles) -> list[Notice]:
-    """Warn of checks that failed where that is no error."""
+    """Warn of runs that are short or have few frames, and of checks that failed where that is no error."""
+    qualities = [read_json(path) for path in files.brought_quality]
+    return [*_of_short(qualities), *_of_failed(qualities)]
+
+
+def _of_short(qualities: Sequence[Json]) -> Iterator[Notice]:
+    short = [
+        f"{quality['structure']} ({plural(quality['frames'], 'frame')} over {duration(_length_ns(quality))})"
+        for quality in qualities
+        if quality["frames"] < FEWEST_FRAMES or _length_ns(quality) < SHORT_NS
+    ]
+    if short:
+        text = (
+            f"Trajectories brought along that are short or have few frames: {', '.join(short[:MOST_SHOWN])}."
+        )
+        yield Notice(f"{text} {CAUTION}", "brought")
+
+
+def _length_ns(quality: Json) -> float:
+    """Time from the first frame to the last, to the ps that single precision keeps."""
+    picoseconds: float = quality["last_ps"] - quality["first_ps"]
+    return round(picoseconds, 3) / 1000
+
+
+def _of_failed(qualities: Sequence[Json]) -> Iterator[Notice]:
     failed = [
         f"{quality['structure']} {name}"
-        for quality in map(read_json, files.brought_quality)
+        for quality in qualities
         for name, gate in quality["gates"].items()
         if gate["outcome"] == "fail"
     ]
-    text = f"Checks of trajectories brought along that failed: {', '.join(failed[:MOST_SHOWN])}."
-    return [Notice(text, "brought")] if failed else []
+    if failed:
+        text = f"Checks of trajectories brought along that failed: {', '.join(failed[:MOST_SHOWN])}."
+        yield Notice(text, "brought")
 
 
 def _overview(qualities: Sequence[Json]) -> Table:

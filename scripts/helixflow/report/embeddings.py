@@ -81,7 +81,7 @@ def _jobs_table(jobs: Sequence[StrPath]) -> Table:
         (
             Path(path).stem, job["given"], job["proteins"], job["residues"], job["residues_per_s"],
             percent(job["packing"], 1), job["memory_MB"], job["gpu_memory_MB"], job["compute_dtype"],
-            f"{job['device']}, {job['threads']} threads",
+            f"{job['device']}, {plural(job['threads'], 'thread')}",
         )
         for path, job in ((path, read_json(path)) for path in jobs)
     ]  # fmt: skip

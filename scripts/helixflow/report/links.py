@@ -25,6 +25,7 @@ def links_part(name: str, chains: Sequence[Json], links: str | os.PathLike[str])
         (
             chain["chain"] or "(blank)",
             chain["residues"],
+            partner["rank"],
             partner["protein"],
             _origin(chain, partner),
             f"{partner['first_row']} to {partner['last_row']} of {partner['length']}",
@@ -40,27 +41,29 @@ def links_part(name: str, chains: Sequence[Json], links: str | os.PathLike[str])
     section.blocks.append(
         table(
             "Partners of the chains",
-            "chain | residues # | partner: | where it was seen | rows of the partner | identity # | "
+            "chain | residues # | rank # | partner: | where it was seen | rows of the partner | identity # | "
             "coverage # | residues of the chain | missing in it #",
             rows,
             "Identity is the share of identical residues among those aligned, coverage the share of the "
             "chain that is aligned. Rows of a protein count from 1. A tag is beyond the aligned ends; built "
             "residues are not in the structure's file; missing are those of the partner between the aligned "
-            "ends that the chain lacks.",
+            "ends that the chain lacks. The co-analysis uses the partner of rank 1.",
         )
     )
-    section.blocks += _more_partners(chains)
+    section.blocks += _passing(chains)
     substituted = [
         (
             row["chain"] or "(blank)",
+            int(row["rank"]),
+            row["protein"],
             f"{row['code']}{row['number']}{row['insertion']}",
             f"{row['partner_code']}{row['row']}",
         )
         for row in read_tsv(links)
-        if row["status"] == "substituted" and row["rank"] == "1"
+        if row["status"] == "substituted"
     ]
     if substituted:
-        headings = "chain | residue of the structure: | row of the partner:"
+        headings = "chain | rank # | partner: | residue of the structure: | row of the partner:"
         note = "Residues of the structure have the numbers of its file; rows of a protein count from 1."
         section.blocks.append(table("Substitutions, letter and number", headings, substituted, note))
     return section
@@ -71,14 +74,19 @@ def _counts(statuses: Mapping[str, int]) -> dict[str, int]:
     return {status: count for status, count in statuses.items() if count}
 
 
-def _more_partners(chains: Sequence[Json]) -> list[str]:
-    """Say which chains have more partners than are shown."""
+def _passing(chains: Sequence[Json]) -> list[str]:
+    """Say for which chains several proteins passed, and how many of them are shown."""
     return [
         f"Chain {chain['chain'] or '(blank)'}: {plural(chain['passing'], 'protein')} passed the thresholds, "
-        f"{len(chain['partners'])} of which were kept, as links/partner and links/max_partners say."
+        f"of which {len(chain['partners'])} {_was(len(chain['partners']))} kept, as links/partner and "
+        "links/max_partners say."
         for chain in chains
-        if chain["passing"] > len(chain["partners"])
+        if chain["passing"] > 1
     ]
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _origin(chain: Json, partner: Json) -> str:

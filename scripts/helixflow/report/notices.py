@@ -14,6 +14,11 @@ from helixflow.report.structures import Structure, ensembles_of
 
 #: Nanoseconds of production below which a trajectory is no sampling of what a protein does.
 SHORT_NS = 10
+CAUTION = (
+    f"Picoseconds are a smoke test, not sampling, and below {SHORT_NS} ns even fast motion is hardly "
+    "sampled: take what follows on motion and contacts as a sign that the workflow runs, not of what the "
+    "protein does."
+)
 #: Reasons to set atoms aside that are part of any clean-up, which the accounting alone names.
 EXPECTED = ("water", "hydrogen, pdb2gmx adds them", "other model", "other chain")
 #: Mean pLDDT of an AlphaFold model below which it is of low confidence, as its database has it.
@@ -60,6 +65,7 @@ def find_notices(
         *(_of_sampling(run["config"]["trajectories"]) if structures else ()),
         *_of_gates(structures),
         *_of_models(structures),
+        *_of_built(structures),
         *_of_seqres(structures),
         *_of_saturation(spectra),
         *_of_genetic_codes(run["samples"], genes),
@@ -88,9 +94,7 @@ def _of_sampling(settings: Json) -> Iterator[Notice]:
     length = settings["production_ns"]
     if length < SHORT_NS:
         yield Notice(
-            f"Each trajectory is {duration(length)} long. Picoseconds are a smoke test, not sampling, and "
-            f"below {SHORT_NS} ns even fast motion is hardly sampled: take what follows on motion and "
-            "contacts as a sign that the workflow runs, not of what the protein does.",
+            f"Each simulated trajectory is {duration(length)} long. {CAUTION}",
             "structures",
         )
     if settings["replicas"] < 2:
@@ -133,13 +137,28 @@ def _of_models(structures: Iterable[Structure]) -> Iterator[Notice]:
     for structure in structures:
         label, plddt = structure.cleaning.get("label"), structure.cleaning.get("plddt_mean")
         if label:
-            yield Notice(f"{structure.name} is an {label}.", "structures")
-        if plddt is not None and plddt < LOW_PLDDT:
+            yield Notice(f"{structure.name} is an {label}: no experiment has seen it.", "structures")
+        if plddt is not None:
+            low = f"; below {LOW_PLDDT}, a prediction is of low confidence" if plddt < LOW_PLDDT else ""
             yield Notice(
-                f"{structure.name} is a model predicted with a mean pLDDT of {number(plddt)}; below "
-                f"{LOW_PLDDT}, a prediction is of low confidence.",
+                f"{structure.name} is a model predicted with a mean pLDDT of {number(plddt)}{low}: no "
+                "experiment has seen it.",
                 "structures",
             )
+
+
+def _of_built(structures: Iterable[Structure]) -> Iterator[Notice]:
+    """Tell of structures with residues that no experiment has seen."""
+    told = []
+    for structure in structures:
+        built, residues = structure.cleaning["residues_built"], structure.cleaning["residues_out"]
+        if built:
+            share = percent(built, residues)
+            told.append(f"{number(built)} of {plural(residues, 'residue')} ({share}) of {structure.name}")
+    if told:
+        yield Notice(
+            f"Built where the file has none, so seen by no experiment: {_listed(told)}.", "structures"
+        )
 
 
 def _of_seqres(structures: Iterable[Structure]) -> Iterator[Notice]:

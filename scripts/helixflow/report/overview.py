@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from helixflow.config import leaves
 from helixflow.report.blocks import Cell, Json, Section, facts, number, plural, table
@@ -19,6 +20,9 @@ _NOUNS = {
     "trajectory": "brought-along run",
 }
 
+#: What stands for the date of a file where there is none.
+BUILT = "built from its sequence (idealised start, not a fold)"
+
 
 def summarise(run: Json, distinct: int, structures: int) -> str:
     """Say in one line what the run was about."""
@@ -28,6 +32,7 @@ def summarise(run: Json, distinct: int, structures: int) -> str:
     if structures:
         settings = run["config"]["trajectories"]
         each = f"{plural(settings['replicas'], 'replica')} of {duration(settings['production_ns'])}"
+        each += " each" if settings["replicas"] > 1 else ""
         if isinstance(settings["temperature_K"], list):
             each += f" at each of {', '.join(map(number, settings['temperature_K']))} K"
         simulated = f"{plural(structures, 'structure')} simulated, {each}"
@@ -48,10 +53,9 @@ def samples_section(sources: Sequence[Json], run: Json) -> Section:
             _contents(source),
             taxa[source["sample"]],
             _file_name(source["source"]),
-            source["records"],
-            source["residues"],
+            *_amount(source),
             ", ".join(file["sha256"][:8] for file in source["files"]),
-            source["files"][-1]["date"][:10],
+            source["files"][-1]["date"][:10] if source["files"] else BUILT,
         )
         for source in sources
     ]
@@ -62,8 +66,9 @@ def samples_section(sources: Sequence[Json], run: Json) -> Section:
             "sample | kind, format | taxon | source: | records # | residues # | sha256: | read on",
             rows,
             "Records and residues are those that were kept; of a structure, atoms and residues of its first "
-            "model. Of a path, the file's name is shown; of the sha256 of each file as it was read, the "
-            "first 8 digits.",
+            "model; of a run that is brought along, its files, whose residues are "
+            "shown below. Of a path, the file's name is shown; of the sha256 of each file as it was read, "
+            "the first 8 digits.",
         )
     )
     changes = [
@@ -85,6 +90,13 @@ def samples_section(sources: Sequence[Json], run: Json) -> Section:
             table("Files that a database has beside those that were taken", "sample | left out", left_out)
         )
     return section
+
+
+def _amount(source: Json) -> tuple[Any, Any]:
+    """Give records and residues; those of a run that is brought along are not counted when it is read."""
+    if source["kind"] == "trajectory":
+        return plural(source["records"], "file"), "–"
+    return source["records"], source["residues"]
 
 
 def _contents(source: Json) -> str:

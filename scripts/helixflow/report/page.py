@@ -62,12 +62,13 @@ def write_report(
     spectra = [read_spectrum(path) for path in files.buckets]
     genes, distinct = [read_json(path) for path in files.proteins], read_json(files.distinct)
     structures, long = read_structures(files), find_long(files.index, max_length_trained)
+    brought = {sample["sample"] for sample in run["samples"] if sample["kind"] == "trajectory"}
     with seen_proteins(files.occurrences) as seen:
         sections = [
             samples_section([read_json(path) for path in files.sequences], run),
             accounting_section(accounting),
             buckets_section(spectra, files.buckets, files.groups),
-            proteins_section(genes, distinct, count_lengths(files.index), seen),
+            proteins_section(genes, distinct, count_lengths(files.index), seen, brought),
             embeddings_section(model, files.index, long, max_length_trained, seen, files.embedding_jobs),
             structures_section(structures),
             *brought_sections(files),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -36,7 +36,11 @@ def count_lengths(index: StrPath) -> Counter[int]:
 
 
 def proteins_section(
-    counts: Sequence[Json], distinct: Json, lengths: Counter[int], database: sqlite3.Connection
+    counts: Sequence[Json],
+    distinct: Json,
+    lengths: Counter[int],
+    database: sqlite3.Connection,
+    brought: Collection[str] = (),
 ) -> Section:
     """Show how many proteins each sample has, how long they are and which samples share them.
 
@@ -50,6 +54,8 @@ def proteins_section(
         Distinct proteins by length.
     database
         See `seen_proteins`.
+    brought : collection of str
+        Samples whose chains are of a trajectory that is brought along.
     """
     shared = dict(
         database.execute(
@@ -60,7 +66,7 @@ def proteins_section(
     rows = [
         (
             sample["sample"],
-            sample["kind"],
+            "trajectory" if sample["sample"] in brought else sample["kind"],
             sample["occurrences"],
             sample["distinct"],
             shared.get(sample["sample"], 0),

@@ -136,14 +136,15 @@ def cleaning_part(structure: Structure) -> Section:
         f"structure-{structure.name}-cleaning",
         "Cleaning",
         [
-            f"{number(cleaning['atoms_out'])} of {plural(cleaning['atoms_in'], 'atom')} and "
-            f"{number(cleaning['residues_out'])} of {plural(cleaning['residues_in'], 'residue')} of the file "
-            "were kept. The accounting names the reasons.",
+            f"{_balance(cleaning, 'atom')} {_balance(cleaning, 'residue')} The accounting names the reasons.",
             table(
                 "Chains",
-                "chain | residues # | of the experiment # | not seen before them: | not seen behind them:",
+                "chain | residues seen # | of the experiment # | not seen before them: | "
+                "not seen behind them:",
                 chains,
-                "Residues of the experiment (SEQRES) that the structure does not show are not simulated.",
+                "Residues of the experiment (SEQRES) that were not seen before or behind a chain are not "
+                "simulated. Those that were not seen within it are simulated where they were built, which "
+                "the tables of gaps and of what was built name.",
             ),
         ],
     )
@@ -153,6 +154,20 @@ def cleaning_part(structure: Structure) -> Section:
     if actions:
         section.blocks.append(table("What was done", "what | chain | residue | details", actions))
     return section
+
+
+def _balance(cleaning: Json, noun: str) -> str:
+    """Say how many atoms or residues there were, came in beside the file's, and were left."""
+    counts = {key: cleaning[f"{noun}s_{key}"] for key in ("in", "copied", "built", "out")}
+    aside = sum(cleaning[f"{noun}s_set_aside"].values())
+    steps = [f"The file has {plural(counts['in'], noun)}"]
+    if counts["copied"]:
+        steps.append(f"{number(counts['copied'])} copied by the assembly")
+    steps.append(f"{number(aside)} set aside")
+    steps.append(f"{number(counts['out'] - counts['built'])} kept")
+    if counts["built"]:
+        steps.append(f"{number(counts['built'])} built, which makes {number(counts['out'])}")
+    return ", ".join(steps) + "."
 
 
 def _origins(cleaning: Json) -> list[str]:
@@ -202,6 +217,7 @@ def _action(action: Json) -> tuple[str, str, str, str]:
     details = "; ".join(
         f"{key.replace('_', ' ')} {', '.join(value) if isinstance(value, list) else value}"
         for key, value in others.items()
+        if value != []
     )
     return action["action"], chain or "(blank)", f"{name} {number_}{insertion}".strip(), details
 
@@ -213,7 +229,7 @@ def setup_part(structure: Structure) -> Section:
         "force field": setup["force_field"],
         "water model": setup["water"],
         "box": f"{setup['box_shape']}, protein at least {number(setup['box_distance_nm'])} nm from its wall",
-        "box vectors (nm)": setup["box_vectors_nm"],
+        "box vectors a, b, c (nm)": _box_vectors(setup["box_vectors_nm"]),
         "atoms": f"{number(setup['atoms'])}, of which the protein has {number(setup['protein_atoms'])}",
         "waters": setup["waters"],
         "ions": setup["ions"],
@@ -232,6 +248,13 @@ def setup_part(structure: Structure) -> Section:
         headings = "residue | group | pKa # | protonated | unlike the force field's"
         section.blocks.append(table("Groups that take up protons, by PROPKA", headings, rows))
     return section
+
+
+def _box_vectors(box: Sequence[float]) -> list[str]:
+    """Write the three vectors of a box, whose three or nine numbers come in the order of a .gro file."""
+    xx, yy, zz, xy, xz, yx, yz, zx, zy = [*box, *[0.0] * 6][:9]
+    vectors = (xx, xy, xz), (yx, yy, yz), (zx, zy, zz)
+    return [f"({', '.join(map(number, vector))})" for vector in vectors]
 
 
 def _protons(setup: Json) -> dict[str, Any]:

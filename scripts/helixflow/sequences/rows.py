@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from helixflow.accessions import is_peptide, is_remote
 from helixflow.errors import SourceError
@@ -15,7 +16,7 @@ from helixflow.sequences.fetch import Fetched, Fetcher, Source
 from helixflow.sequences.formats.normalise import Reading, Tally, write_sequences
 from helixflow.sequences.formats.reads import write_reads
 from helixflow.sequences.formats.simulation import check_form, place_file
-from helixflow.sequences.formats.structure import mean_plddt, write_structure
+from helixflow.sequences.formats.structure import entry_of, mean_plddt, write_structure
 from helixflow.sequences.record import StrPath, write_record
 from helixflow.structures.peptide import LABEL, write_peptide
 
@@ -93,7 +94,9 @@ def fetch_structure(fetcher: Fetcher, source: Source, structure: StrPath, proven
         _sweep(structure, provenance)
         tally = write_structure(file.path, readings[0], Path(structure), _acceptance(file, provenance))
         predicted = source.text.startswith("alphafold:")
-        more = {"mean_plddt": mean_plddt(Path(structure), tally.format)} if predicted else {}
+        more: dict[str, Any] = {"entry": entry_of(Path(structure), tally.format)}
+        if predicted:
+            more["mean_plddt"] = mean_plddt(Path(structure), tally.format)
         write_record(provenance, source, files, left_out, tally, [structure], more=more)
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from helixflow.errors import SimulationError
 from helixflow.files import copy_whole, file_digest, write_text
 from helixflow.gmx import GmxTools
+from helixflow.trajectories.alone import alone_in
 from helixflow.trajectories.layout import Job, single_layout
 from helixflow.trajectories.masses import repartition_masses
 from helixflow.trajectories.mdrun import run_phase
-from helixflow.trajectories.run_input import grompp
+from helixflow.trajectories.run_input import check_protocol, grompp
 from helixflow.trajectories.settings import PHASES, SimulationSettings, phase_mdp
 
 #: What each phase begins with: coordinates, velocities where there are some, and where atoms are held.
@@ -59,11 +60,29 @@ def equilibrate_replica(
     SimulationError
         Naming structure, replica and phase.
     """
+    with alone_in(scratch) as waited:
+        if not (waited and (results / "processed.top").exists()):
+            _equilibrate(structure, replica, topology, minimised, settings, job, scratch, results)
+
+
+def _equilibrate(
+    structure: str,
+    replica: int,
+    topology: Path,
+    minimised: Path,
+    settings: SimulationSettings,
+    job: Job,
+    scratch: Path,
+    results: Path,
+) -> None:
     # More threads add forces up in any order, so there the fastest pair list costs no exactness.
     parameters = {phase: phase_mdp(phase, settings, replica, job.exact) for phase in PHASES}
     masses = repartition_masses(topology.read_text(encoding="utf-8"), settings.hydrogen_mass_factor)
-    _open_scratch(scratch, masses, minimised, parameters)
     gmx = GmxTools(job.program, scratch.resolve(), SimulationError, f"{structure} replica {replica}")
+    if _begins(scratch, masses, minimised, parameters):
+        # Parameters may have changed since the minimisation checked them; a wrong one shall cost no phase.
+        check_protocol(gmx, settings, {"p": "topol.top", "c": "minimised.gro"}, job.exact)
+        write_text(scratch / "inputs.sha256", _digest(masses, minimised, parameters))
     layout = single_layout(job, gmx.build, dict(os.environ))
     *equilibration, production = PHASES
     for phase in equilibration:
@@ -75,17 +94,23 @@ def equilibrate_replica(
     close_scratch(scratch)
 
 
-def _open_scratch(scratch: Path, topology: str, minimised: Path, parameters: Mapping[str, str]) -> None:
-    """Keep the folder of a run with the same inputs, so that it continues; else begin an empty one."""
-    inputs = [*parameters.values(), topology, file_digest(minimised)]
-    digest = hashlib.sha256("\n".join(inputs).encode()).hexdigest()
+def _begins(scratch: Path, topology: str, minimised: Path, parameters: Mapping[str, str]) -> bool:
+    """Tell whether a run begins, in an emptied folder; else the folder of the same inputs is kept.
+
+    The folder is that of a run once their digest is noted in it.
+    """
     note = scratch / "inputs.sha256"
-    if note.exists() and note.read_text(encoding="utf-8") == digest:
-        return
+    if note.exists() and note.read_text(encoding="utf-8") == _digest(topology, minimised, parameters):
+        return False
     shutil.rmtree(scratch, ignore_errors=True)
     write_text(scratch / "topol.top", topology)
     copy_whole(minimised, scratch / "minimised.gro")
-    write_text(note, digest)
+    return True
+
+
+def _digest(topology: str, minimised: Path, parameters: Mapping[str, str]) -> str:
+    inputs = [*parameters.values(), topology, file_digest(minimised)]
+    return hashlib.sha256("\n".join(inputs).encode()).hexdigest()
 
 
 def close_scratch(scratch: Path) -> None:

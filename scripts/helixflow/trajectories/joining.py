@@ -8,6 +8,7 @@ from pathlib import Path
 
 from helixflow.errors import SimulationError
 from helixflow.files import copy_whole, read_json, write_json
+from helixflow.trajectories.alone import alone_in
 from helixflow.trajectories.finish import finish_replica
 from helixflow.trajectories.parts import concatenate, join_parts
 from helixflow.trajectories.quality import Judgement
@@ -79,9 +80,12 @@ def join_and_finish(
     system, replica, settings, judgement, program, results
         As `finish_replica` takes them; ``segments.json`` comes to the results.
     """
-    steps = settings.steps(PRODUCTION)
-    join_segments(segments, replica, tpr, settings.frame_steps, steps, folder)
-    finish_replica(folder, system, replica, settings, judgement, program, results)
-    split = {"pack": segments[0].parent.name, "segments_ps": [segment.name for segment in segments]}
-    write_json(results / "segments.json", {**split, "runs": read_json(folder / "runs.json")})
-    shutil.rmtree(folder)
+    with alone_in(folder) as waited:
+        if waited and (results / "segments.json").exists():
+            return
+        steps = settings.steps(PRODUCTION)
+        join_segments(segments, replica, tpr, settings.frame_steps, steps, folder)
+        finish_replica(folder, system, replica, settings, judgement, program, results)
+        split = {"pack": segments[0].parent.name, "segments_ps": [segment.name for segment in segments]}
+        write_json(results / "segments.json", {**split, "runs": read_json(folder / "runs.json")})
+        shutil.rmtree(folder)

@@ -167,6 +167,11 @@ def mdrun_options(build: GmxBuild, job: Job, layout: Layout, slot: int) -> list[
 
 def mdrun_program(build: GmxBuild, job: Job, ranks: int) -> list[str]:
     """Give the words that start mdrun: the program, behind a launcher where MPI needs one."""
+    if job.gpus and build.gpu == "disabled":
+        raise ConfigError(
+            f"config: 'trajectories/gpu' is {job.gpus}, but {build.path} is built without GPU support "
+            "(set gmx to one that has it)"
+        )
     program = [build.path, "mdrun"]
     if build.mpi != "MPI":
         return program
@@ -240,6 +245,4 @@ def layout_differences(asked: Layout, ran: dict[str, Any]) -> list[str]:
     missing = sorted(wanted - set(ran["gpu_tasks"]))
     said += [f"not on the GPU: {', '.join(missing)}"] if missing else []
     said += ["threads were not pinned"] if asked.pin and not ran["pinned"] else []
-    if ran["simd"] and ran["simd_possible"] and ran["simd"] != ran["simd_possible"]:
-        said.append(f"GROMACS is built for {ran['simd']}, the machine has {ran['simd_possible']}")
     return said

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from helixflow.errors import SimulationError
 from helixflow.gmx import GmxTools, fatal_message
+from helixflow.trajectories.alone import chain_to_snakemake, is_orphaned
 from helixflow.trajectories.layout import Job, Layout, mdrun_options, mdrun_program
 from helixflow.trajectories.run_input import grompp
 
@@ -90,15 +91,39 @@ def run_phase(
         _begin(gmx, phase, mdp, inputs)
         more = []
     unfinished = f"{phase}_unfinished.gro"
+    (folder / unfinished).unlink(missing_ok=True)
     command = [*mdrun_program(gmx.build, job, layout.ranks), "-deffnm", phase, "-c", unfinished]
     command += mdrun_options(gmx.build, job, layout, 0) + more
     status, stopped = run_stoppable(command, folder)
-    if status == 0 and (folder / unfinished).exists():
+    if status == 0 and is_whole(folder / unfinished):
         (folder / unfinished).rename(folder / f"{phase}.gro")
     if stopped:
         raise stop_error(gmx.subject, phase, stopped)
     if not (folder / f"{phase}.gro").exists():
+        if status == 0 and _did_last_step(folder / f"{phase}.log", mdp):
+            # From a checkpoint of the last step mdrun writes no coordinates: the phase begins anew.
+            (folder / f"{phase}.cpt").unlink(missing_ok=True)
+            (folder / f"{phase}_prev.cpt").unlink(missing_ok=True)
+            raise SimulationError(
+                f"{gmx.subject}: {phase} was stopped before its last coordinates were written; run again: "
+                f"{phase} begins anew"
+            )
         raise failure(folder, phase, f"{phase}.log", status, gmx.subject)
+
+
+def is_whole(gro: Path) -> bool:
+    """Whether last coordinates are there to their end, which on a full disk mdrun does not see to."""
+    if not gro.exists():
+        return False
+    *lines, rest = gro.read_text(encoding="utf-8").split("\n")
+    return not rest and len(lines) > 2 and lines[1].strip().isdigit() and len(lines) == int(lines[1]) + 3
+
+
+def _did_last_step(log: Path, mdp: str) -> bool:
+    """Whether a log tells of the last step of a phase."""
+    steps = re.findall(r"^ +(\d+) +\d+\.\d+$", log.read_text(errors="replace"), re.MULTILINE)
+    nsteps = re.search(r"^nsteps *= *(\d+)", mdp, re.MULTILINE)
+    return bool(steps and nsteps) and int(steps[-1]) >= int(nsteps[1] if nsteps else 0)
 
 
 def _begin(gmx: GmxTools, phase: str, mdp: str, inputs: dict[str, str]) -> None:
@@ -147,6 +172,7 @@ def run_together(launches: Sequence[Launch], together: int) -> str:
         received.append(signal.Signals(number).name)
 
     before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
+    chain = chain_to_snakemake()
     try:
         while running or (waiting and not received):
             free = [slot for slot in range(together) if slot not in running]
@@ -160,6 +186,10 @@ def run_together(launches: Sequence[Launch], together: int) -> str:
             for slot in [slot for slot, (_, process) in running.items() if process.poll() is not None]:
                 launch, process = running.pop(slot)
                 launch.ended(process.returncode)
+            if running and not received and is_orphaned(chain):
+                # Nobody takes what this job makes, and the one that is begun anew waits for its end.
+                _log.warning("Snakemake has ended; its simulations are stopped")
+                os.kill(os.getpid(), signal.SIGTERM)
             if running:
                 time.sleep(_LOOK)
     finally:
@@ -179,6 +209,8 @@ def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
         cwd=folder,
         env={**environment, "GMX_MAXBACKUP": "-1"},
         stdin=subprocess.DEVNULL,
+        # It holds the lock of the folder too.
+        close_fds=False,
         # In a session of its own it does not get the terminal's Ctrl-C as well: mdrun takes two
         # signals as an order to stop without care.
         start_new_session=True,

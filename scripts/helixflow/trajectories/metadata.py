@@ -36,12 +36,11 @@ def describe_run(
         Of GROMACS, as mdrun's log has it.
     """
     parameters = run_input.parameters
-    accession = re.fullmatch(r"pdb:(\w+)", str(source.get("source", "")))
     return {
         "program": "GROMACS",
         "version": version,
         "source": source.get("source"),
-        "pdb_id": accession[1].upper() if accession else None,
+        "pdb_id": _pdb_id(source),
         "sequences": {chain: sequence_of(some) for chain, some in split_chains(residues).items()},
         "force_field": setup["force_field"],
         "water_model": setup["water"],
@@ -63,3 +62,10 @@ def describe_run(
         "length_ns": settings.production_ns,
         "frames": settings.frames,
     }
+
+
+def _pdb_id(source: Json) -> str | None:
+    """Return the id the sheet gives, or the one the file gives its entry where that is like one."""
+    accession = re.fullmatch(r"pdb:(\w+)", str(source.get("source", "")))
+    found = accession[1] if accession else str(source.get("entry", ""))
+    return found.upper() if accession or re.fullmatch(r"[0-9][A-Za-z0-9]{3}", found) else None

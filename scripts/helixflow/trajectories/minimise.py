@@ -11,6 +11,7 @@ from typing import Any
 from helixflow.errors import SimulationError
 from helixflow.files import copy_whole, write_json, write_text
 from helixflow.gmx import GmxTools
+from helixflow.trajectories.alone import alone_in
 from helixflow.trajectories.layout import Job, Layout
 from helixflow.trajectories.masses import repartition_masses
 from helixflow.trajectories.mdrun import run_phase
@@ -56,6 +57,21 @@ def minimise_system(
     SimulationError
         If the greatest force is still above the limit after the last step.
     """
+    with alone_in(scratch):
+        _minimise(topology, solvated, minimised, report, scratch, settings, program, threads, protocol)
+
+
+def _minimise(
+    topology: str | os.PathLike[str],
+    solvated: str | os.PathLike[str],
+    minimised: str | os.PathLike[str],
+    report: str | os.PathLike[str],
+    scratch: Path,
+    settings: MinimiseSettings,
+    program: str,
+    threads: int,
+    protocol: SimulationSettings | None,
+) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     copy_whole(topology, scratch / "topol.top")
     copy_whole(solvated, scratch / "solvated.gro")

@@ -57,6 +57,10 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_]", "", name).lower()
 
 
+#: Integrators of dynamics; the others of GROMACS minimise, or run no step of their own.
+_DYNAMICS = {canonical(name): name for name in ("md", "md-vv", "md-vv-avek", "sd", "bd")}
+
+
 def check_overrides(section: Mapping[str, Mapping[str, Any]]) -> None:
     """See that no parameter is set that the configuration or the protocol decides, and none twice.
 
@@ -68,7 +72,7 @@ def check_overrides(section: Mapping[str, Mapping[str, Any]]) -> None:
     Raises
     ------
     ConfigError
-        Naming the parameter and the key that decides it.
+        Naming the parameter and the key that decides it; also for an integrator that is not of dynamics.
     """
     decided = {canonical(name): key for name, key in _DECIDED.items()}
     fixed = {canonical(name): reason for name, reason in _FIXED.items()}
@@ -80,6 +84,11 @@ def check_overrides(section: Mapping[str, Mapping[str, Any]]) -> None:
                 raise ConfigError(f"{where} is decided by trajectories/{decided[same]}; set that instead")
             if same in fixed or (phase == "minimise" and same == "integrator"):
                 raise ConfigError(f"{where} cannot be set: {fixed.get(same, 'steepest descent it is')}")
+            if same == "integrator" and canonical(str(parameters[name])) not in _DYNAMICS:
+                raise ConfigError(
+                    f"{where} is {parameters[name]!r}, expected one of {', '.join(_DYNAMICS.values())}: the "
+                    "phases after the minimisation are dynamics"
+                )
             if same in seen:
                 raise ConfigError(f"{where} is the parameter '{seen[same]}' again, expected it once")
             seen[same] = name

@@ -82,6 +82,7 @@ def choose_layout(
         The choice, and what every candidate gave.
     """
     if len(candidates) == 1:
+        _log.info("nothing to try, there is one way to share the job: %s", candidates[0])
         return candidates[0], []
     speeds = []
     for layout in candidates:

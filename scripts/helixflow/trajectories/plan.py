@@ -6,6 +6,7 @@ begun with, whatever the config says now; else a change of a key of speed would 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -142,7 +143,8 @@ def _recorded(name: str, replica: int, root: Path) -> Plan | None:
         _begun(name, replica, root),
         root / "results/trajectories" / name / str(replica) / "segments.json",
     ):
-        if path.exists():
+        # A note that a full disk has cut off is none.
+        with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
             record = read_json(path)
             return Plan(record["pack"], tuple(record["segments_ps"]))
     return None

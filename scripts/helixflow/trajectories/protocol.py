@@ -63,6 +63,7 @@ def check_protocol(config: Mapping[str, Any]) -> None:
         Naming the key that does not fit.
     """
     section = config["trajectories"]
+    _check_limits(section["quality"])
     check_lengths(section)
     check_overrides(section["mdp"])
     folders = temperature_folders(section["temperature_K"])
@@ -78,6 +79,16 @@ def check_protocol(config: Mapping[str, Any]) -> None:
             "differ by 0.001 K, within 2147 K, since the replicas' seeds follow from them"
         )
     _check_step(runs[0])
+
+
+def _check_limits(limits: Mapping[str, Any]) -> None:
+    """Refuse limits of the quality checks that no run can keep."""
+    low, high = limits["density_low_kg_m3"], limits["density_high_kg_m3"]
+    if low >= high:
+        raise ConfigError(
+            f"config: 'trajectories/quality/density_low_kg_m3' is {low:g}, expected less than "
+            f"density_high_kg_m3, which is {high:g}"
+        )
 
 
 def _check_step(settings: SimulationSettings) -> None:

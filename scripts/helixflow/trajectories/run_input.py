@@ -60,7 +60,9 @@ def grompp(
         _clean_topology(folder / processed)
 
 
-def check_protocol(gmx: GmxTools, settings: SimulationSettings, inputs: Mapping[str, str]) -> None:
+def check_protocol(
+    gmx: GmxTools, settings: SimulationSettings, inputs: Mapping[str, str], exact: bool = False
+) -> None:
     """See that grompp takes every phase, before the first of them runs.
 
     Parameters
@@ -71,10 +73,12 @@ def check_protocol(gmx: GmxTools, settings: SimulationSettings, inputs: Mapping[
         The protocol.
     inputs : mapping of str to str
         Topology ``p`` and coordinates ``c``, which need not be those that a phase begins with.
+    exact : bool
+        Whether the runs will be exact, as of `phase_mdp`.
     """
     for phase in PHASES:
         held = {} if phase == "production" else {"r": inputs["c"]}
-        grompp(gmx, phase, phase_mdp(phase, settings, 1), {**inputs, **held})
+        grompp(gmx, phase, phase_mdp(phase, settings, 1, exact), {**inputs, **held})
         for path in gmx.folder.glob(f"{phase}*"):
             path.unlink()
 
@@ -110,6 +114,7 @@ def _check_values(asked: Mapping[str, str], found: Mapping[str, str], phase: str
         if not _same(value, found[name]):
             raise ConfigError(
                 f"{subject}: mdp parameter '{name}' of {phase} is '{value}', but GROMACS took '{found[name]}'"
+                "; set another in trajectories/mdp"
             )
 
 

@@ -18,6 +18,7 @@ from helixflow.trajectories.layout import Job, Layout, layout_differences, read_
 from helixflow.trajectories.mdrun import (
     failure,
     find_checkpoint,
+    is_whole,
     step_files_of,
     stop_error,
     tell_of_continuation,
@@ -71,15 +72,16 @@ def segment_of(
     name: str,
     pack: str,
     end: str,
+    ends: Sequence[str],
     run_inputs: Sequence[str],
     previous: Sequence[str],
     timestep_fs: float,
-    last: bool,
 ) -> Segment:
-    """Describe a segment by the names in its path and by its input files."""
+    """Describe a segment by the names in its path, the ends of all of its production, and its input files."""
     steps = round(Fraction(end) * 1000 / Fraction(str(timestep_fs)))
     inputs = dict(zip(pack_replicas(pack), map(Path, run_inputs), strict=True))
-    return Segment(name, end, steps, inputs, Path(previous[0]) if previous else None, last)
+    before = Path(previous[0]) if previous else None
+    return Segment(name, end, steps, inputs, before, last=end == ends[-1])
 
 
 class Run:
@@ -234,11 +236,3 @@ class Run:
         if stopped:
             return stop_error(self.subject, PRODUCTION, stopped)
         return failure(self.folder, PRODUCTION, "production.log", status, self.subject)
-
-
-def is_whole(gro: Path) -> bool:
-    """Whether last coordinates are there to their end, which on a full disk mdrun does not see to."""
-    if not gro.exists():
-        return False
-    *lines, rest = gro.read_text(encoding="utf-8").split("\n")
-    return not rest and len(lines) > 2 and lines[1].strip().isdigit() and len(lines) == int(lines[1]) + 3

@@ -18,6 +18,7 @@ from typing import Any
 from helixflow.files import copy_whole, read_json, write_json, write_text
 from helixflow.gmx import GmxBuild, find_gmx
 from helixflow.joblog import tell
+from helixflow.trajectories.alone import alone_in
 from helixflow.trajectories.layout import Job, Layout, mdrun_options, mdrun_program
 from helixflow.trajectories.mdrun import Launch, demand_no_blow_up, run_together
 from helixflow.trajectories.packing import (
@@ -64,6 +65,14 @@ def simulate_segment(
     SimulationError
         If a run was stopped or failed, or if all blew up.
     """
+    with alone_in(scratch) as waited:
+        if not (waited and output.exists()):
+            _simulate(segment, job, packing, scratch, output, calibration_s)
+
+
+def _simulate(
+    segment: Segment, job: Job, packing: str | int, scratch: Path, output: Path, calibration_s: float
+) -> None:
     lost = _lost_before(segment)
     runs = [
         Run(segment, replica, scratch / str(replica), job)
@@ -168,6 +177,8 @@ def _publish(runs: Sequence[Run], lost: Mapping[int, str], scratch: Path, output
         if not run.blown_up:
             run.publish(made / str(run.replica))
     for replica, line in lost.items():
+        # The folder of the run goes; what tells of it then is the pack's among the results.
+        line = line.replace(str(scratch / str(replica)), str(output.parent))
         write_text(made / str(replica) / "blown_up", line)
     if (scratch / "layout.json").exists():
         copy_whole(scratch / "layout.json", made / "layout.json")

@@ -45,7 +45,8 @@ class SimulationSettings:
     Raises
     ------
     ConfigError
-        Naming the key of a length that is no whole number of time steps, or if there would be no frames.
+        Naming the key of a length that is no whole number of time steps, or of a production that is no whole
+        number of frames.
     """
 
     seed: int
@@ -68,6 +69,12 @@ class SimulationSettings:
             raise ConfigError(
                 f"config: 'trajectories/frame_ps' is {self.frame_ps:g}, expected at most the production of "
                 f"{self.production_ns:g} ns"
+            )
+        # Else the last step has energies and no frame, and segments do not meet at frames.
+        if self.steps("production") % self.frame_steps:
+            raise ConfigError(
+                f"config: 'trajectories/frame_ps' is {self.frame_ps:g}, expected a whole number of frames in "
+                f"the production ('trajectories/production_ns' is {self.production_ns:g})"
             )
 
     @property

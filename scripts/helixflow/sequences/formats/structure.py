@@ -70,6 +70,15 @@ def mean_plddt(structure: Path, form: str) -> float:
     return float(sum(atom.bfactor for atom in atoms) / len(atoms))
 
 
+def entry_of(structure: Path, form: str) -> str:
+    """Return the name a file gives its entry: of PDB that in HEADER, of mmCIF that of its data block."""
+    if form == "mmcif":
+        return _entry(structure)
+    with structure.open(encoding="utf-8", errors="replace") as stream:
+        first = stream.readline()
+    return first[62:66].strip() if first.startswith("HEADER") else ""
+
+
 def _entry(path: Path) -> str:
     """Return the name of the data block of an mmCIF file."""
     with path.open(encoding="utf-8", errors="replace") as stream:

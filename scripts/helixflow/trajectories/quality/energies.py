@@ -109,7 +109,7 @@ def drift_gate(times: NDArray[np.float64], conserved: NDArray[np.float64], judge
     """Judge the slope of the conserved energy per atom; unknown for a run that is too short."""
     slope, error = slope_error(times, conserved)
     limit = judgement.drift_kJ_mol_ps_atom
-    gate = judge(slope, -limit, limit, error, unit="kJ/mol/ps")
+    gate = judge(slope, -limit, limit, error, unit="kJ/mol/ps/atom")
     if length(times) < judgement.shortest_ps:
         return unknown(gate, too_short(times, judgement.shortest_ps))
     return gate
