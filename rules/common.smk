@@ -17,7 +17,7 @@ from helixflow.proteins.clusters import check_clustering
 from helixflow.samples import DNA_KINDS, check_partitions, find_sheet, read_manifest, read_sheet
 from helixflow.sequences.lock import check_lock
 from helixflow.structures.force_fields import force_field_files
-from helixflow.trajectories.plan import check_running
+from helixflow.trajectories.plan import check_running, pack_replicas, plan_pack, plan_replicas
 from helixflow.trajectories.protocol import check_protocol, protocol_of, temperature_of
 from helixflow.trajectories.settings import MinimiseSettings, SimulationSettings, temperature_folders
 
@@ -97,6 +97,45 @@ def sequence_files(wildcards):
 def replicas_of(wildcards):
     """The numbers of the runs of a molecule; a trajectory that is brought along is one."""
     return ["1"] if wildcards.structure in brought else replicas
+
+
+def temperature_K(wildcards):
+    """The temperature of a job, which its path names where there are several."""
+    return temperature_of(wildcards.temperature, config["trajectories"]["temperature_K"])
+
+
+def pack_cores(wildcards):
+    """Cores of a job: of one mdrun, for every replica of its pack."""
+    keys = config["trajectories"]
+    return keys["threads"] * keys["ranks"] * len(pack_replicas(wildcards.get("pack", "1")))
+
+
+def pack_tasks(wildcards):
+    """Tasks of a job: the ranks of its pack where GROMACS is built with MPI."""
+    keys = config["trajectories"]
+    return keys["ranks"] * len(pack_replicas(wildcards.get("pack", "1"))) if keys["mpi"] else 1
+
+
+def run_inputs(wildcards):
+    """Run inputs of the replicas of a pack."""
+    folder = f"results/trajectories/{wildcards.structure}{wildcards.temperature}"
+    return [f"{folder}/{replica}/topology.tpr" for replica in pack_replicas(wildcards.pack)]
+
+
+def segment_before(wildcards):
+    """The folder of the segment before; none for the first."""
+    name = wildcards.structure + wildcards.temperature
+    ends = plan_pack(name, wildcards.pack, config["trajectories"])
+    before = ends[: ends.index(wildcards.segment)][-1:]
+    return [f"results/trajectories/{name}/segments/{wildcards.pack}/{end}" for end in before]
+
+
+def segments_of_replica(wildcards):
+    """The folders of all segments of a replica, in the pack that it was or is simulated in."""
+    name = wildcards.structure + wildcards.temperature
+    wanted = sorted({*map(int, replicas), int(wildcards.replica)})
+    plan = plan_replicas(name, wanted, config["trajectories"])[int(wildcards.replica)]
+    return [f"results/trajectories/{name}/segments/{plan.pack}/{end}" for end in plan.ends]
 
 
 fastas = named(*DNA_KINDS, "proteins")

@@ -18,53 +18,12 @@ Writes  results/trajectories/{structure}/minimised.gro, minimised.json
             segments.json                            how the work was split, and what every mdrun ran
 """
 
-from helixflow.trajectories.plan import pack_replicas, plan_pack, plan_replicas
-
 #: What starts a GROMACS that is built with MPI on a workstation; nothing for another one.
 launcher = "mpirun --quiet --oversubscribe --allow-run-as-root --bind-to none" * config["trajectories"]["mpi"]
 
 
-def temperature_K(wildcards):
-    """The temperature of a job, which its path names where there are several."""
-    return temperature_of(wildcards.temperature, config["trajectories"]["temperature_K"])
-
-
 #: What decides the bytes of a replica, as params of the jobs that make and judge it.
 protocol = {**protocol_of(SimulationSettings, config), "temperature_K": temperature_K}
-
-
-def pack_cores(wildcards):
-    """Cores of a job: of one mdrun, for every replica of its pack."""
-    keys = config["trajectories"]
-    return keys["threads"] * keys["ranks"] * len(pack_replicas(wildcards.get("pack", "1")))
-
-
-def pack_tasks(wildcards):
-    """Tasks of a job: the ranks of its pack where GROMACS is built with MPI."""
-    keys = config["trajectories"]
-    return keys["ranks"] * len(pack_replicas(wildcards.get("pack", "1"))) if keys["mpi"] else 1
-
-
-def run_inputs(wildcards):
-    """Run inputs of the replicas of a pack."""
-    folder = f"results/trajectories/{wildcards.structure}{wildcards.temperature}"
-    return [f"{folder}/{replica}/topology.tpr" for replica in pack_replicas(wildcards.pack)]
-
-
-def segment_before(wildcards):
-    """The folder of the segment before; none for the first."""
-    name = wildcards.structure + wildcards.temperature
-    ends = plan_pack(name, wildcards.pack, config["trajectories"])
-    before = ends[: ends.index(wildcards.segment)][-1:]
-    return [f"results/trajectories/{name}/segments/{wildcards.pack}/{end}" for end in before]
-
-
-def segments_of_replica(wildcards):
-    """The folders of all segments of a replica, in the pack that it was or is simulated in."""
-    name = wildcards.structure + wildcards.temperature
-    wanted = sorted({*map(int, replicas), int(wildcards.replica)})
-    plan = plan_replicas(name, wanted, config["trajectories"])[int(wildcards.replica)]
-    return [f"results/trajectories/{name}/segments/{plan.pack}/{end}" for end in plan.ends]
 
 
 rule minimise_system:

@@ -69,3 +69,20 @@ def test_killed_and_started_again_is_as_never_killed(chain, tmp_path, moment, ho
     snakemake(tmp_path, "--unlock")
     snakemake(tmp_path)
     assert digests(tmp_path) == digests(chain)
+
+
+@pytest.mark.parametrize(
+    "moment", ["work/trajectories/*/*/npt.log", "work/trajectories/*/segments/**/production.log"],
+    ids=["equilibration", "production"],
+)  # fmt: skip
+def test_killed_without_its_jobs_and_started_at_once_is_as_never_killed(chain, tmp_path, moment):
+    """Jobs of a Snakemake that is killed alone live on for a moment, in the folders of those begun anew."""
+    write_inputs(tmp_path)
+    process = start(tmp_path)
+    wait_for(tmp_path, moment, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(timeout=120)
+    snakemake(tmp_path, "--unlock")
+    snakemake(tmp_path)
+    assert not running_in(tmp_path)
+    assert digests(tmp_path) == digests(chain)
