@@ -352,7 +352,7 @@ def test_members_of_a_group_point_at_their_representative(tmp_path, proteins):
 def test_a_near_duplicate_is_not_joined_residue_by_residue(tmp_path, proteins):
     index, representative = clustered(tmp_path, proteins)
     for name, embedded in representative.items():
-        links = [Link(name, 1, proteins[name][0], "identical")]
+        links = [Link(name, 1, proteins[name][0], "identical", 2)]
         alone = nullcontext() if name == embedded else pytest.raises(MismatchError, match="near-duplicate")
         with alone:
             read_embedding(index, links, ["A"], "links.tsv")

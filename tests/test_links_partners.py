@@ -150,8 +150,10 @@ def test_all_partners_that_pass_are_kept_in_order_up_to_the_limit(tmp_path):
     rows, (summary,) = link_all(folder, {"A": UBIQUITIN}, proteins, max_partners=2, **settings)
     assert (len(summary["partners"]), summary["passing"], len(rows)) == (2, 5, 2 * 76)
     shown, kept, *_ = links_part("x", [summary], folder / "links.tsv").blocks
-    assert [row[2].text for row in shown.rows] == [protein_id(sequence) for sequence in expected[:2]]
-    assert kept.startswith("Chain A: 5 proteins passed the thresholds, 2 of which were kept")
+    assert [(row[2].text, row[3].text) for row in shown.rows] == [
+        (str(rank), protein_id(sequence)) for rank, sequence in enumerate(expected[:2], 1)
+    ]
+    assert kept.startswith("Chain A: 5 proteins passed the thresholds, of which 2 were kept")
 
 
 def test_where_none_passes_all_is_the_chain_itself(tmp_path):
