@@ -15,7 +15,7 @@ import pytest
 
 from helixflow.errors import ConfigError, SimulationError
 from helixflow.files import read_json
-from helixflow.gmx import find_gmx
+from helixflow.gmx import GmxBuild, find_gmx
 from helixflow.trajectories.layout import (
     Job,
     Layout,
@@ -153,6 +153,33 @@ def test_second_job_in_a_folder_waits_for_the_first_and_takes_its_output(ready, 
     made = ready / "segments/1/4/1"
     assert (made / "production.xtc").read_bytes() == (undisturbed / "trajectory.xtc").read_bytes()
     assert len(read_json(made / "runs.json")) == 1
+
+
+@needs_gmx
+@linux
+def test_phase_that_lacks_its_last_coordinates_alone_begins_anew(system, undisturbed, tmp_path):
+    """As after a kill between the last checkpoint and the coordinates, or where a full disk cut them off."""
+    worker = start_worker(system, tmp_path)
+    wait_for_step(tmp_path, "npt", 100)
+    worker.kill()
+    worker.communicate(timeout=60)
+    wait_until(lambda: not running_below(tmp_path))
+    scratch = folder_of(tmp_path, "nvt")
+    whole = (scratch / "nvt.gro").read_text()
+    (scratch / "nvt_unfinished.gro").write_text(whole[: len(whole) // 2])
+    for path in (scratch / "nvt.gro", *scratch.glob("npt*")):
+        path.unlink()
+    with pytest.raises(SimulationError, match=r"replica 1: nvt was stopped before .* nvt begins anew$"):
+        simulate_replica(system, 1, LONG, RUN, tmp_path / "scratch", tmp_path / "1")
+    simulate_replica(system, 1, LONG, RUN, tmp_path / "scratch", tmp_path / "1")
+    demand_same(tmp_path / "1", undisturbed)
+
+
+def test_a_gpu_is_refused_where_gromacs_cannot_use_one():
+    build = GmxBuild("/opt/gmx", "2022.5", "thread_mpi", gpu="disabled")
+    with pytest.raises(ConfigError, match=r"'trajectories/gpu' is 1, but /opt/gmx is built without GPU"):
+        mdrun_program(build, Job("gmx", gpus=1), 1)
+    assert mdrun_program(replace(build, gpu="CUDA"), Job("gmx", gpus=1), 1) == ["/opt/gmx", "mdrun"]
 
 
 @linux
