@@ -36,3 +36,15 @@ def chain(tmp_path_factory) -> Path:
     write_inputs(folder)
     snakemake(folder)
     return folder
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Write lines as a file of a structure; give its path."""
+
+    def write(content, name="made.pdb") -> Path:
+        path = tmp_path / name
+        path.write_text("".join(content), newline="")
+        return path
+
+    return write

@@ -38,18 +38,6 @@ def lines(demo) -> list[str]:
     return (demo / "1A8O.pdb").read_text().splitlines(keepends=True)
 
 
-@pytest.fixture
-def made(tmp_path):
-    """Write lines as a PDB file; give its path."""
-
-    def write(content, name="made.pdb") -> Path:
-        path = tmp_path / name
-        path.write_text("".join(content), newline="")
-        return path
-
-    return write
-
-
 @pytest.mark.parametrize("name", CLEAN)
 def test_clean_structures_pass_with_their_heavy_atoms_untouched(data, tmp_path, name):
     source = data / "structures" / name

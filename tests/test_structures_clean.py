@@ -38,18 +38,6 @@ def lines(demo) -> list[str]:
     return (demo / "1A8O.pdb").read_text().splitlines(keepends=True)
 
 
-@pytest.fixture
-def made(tmp_path):
-    """Write lines as a file; give its path."""
-
-    def write(content, name="made.pdb"):
-        path = tmp_path / name
-        path.write_text("".join(content), newline="")
-        return path
-
-    return write
-
-
 def write_cif(structure, path) -> str:
     writer = MMCIFIO()
     writer.set_structure(structure)

@@ -30,18 +30,6 @@ needs_gmx = pytest.mark.skipif(not shutil.which("gmx"), reason="gmx is not on PA
 
 
 @pytest.fixture
-def made(tmp_path):
-    """Write lines as a PDB file; give its path."""
-
-    def write(content, name="made.pdb"):
-        path = tmp_path / name
-        path.write_text("".join(content), newline="")
-        return path
-
-    return write
-
-
-@pytest.fixture
 def ubiquitin(data) -> list[str]:
     """1UBI as lines; chain A is 1 to 76."""
     return (data / "structures" / "1UBI.pdb").read_text().splitlines(keepends=True)

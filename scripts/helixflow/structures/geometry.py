@@ -89,7 +89,7 @@ def find_faults(chains: Sequence[Residues]) -> list[str]:
     return [*faults, *_clashes(chains), *_pierced_rings(everything)]
 
 
-def _bonds(residues: Residues) -> Iterator[tuple[Atom, Atom]]:
+def bonds_of(residues: Residues) -> Iterator[tuple[Atom, Atom]]:
     """Give the bonds of a chain within its residues and between them."""
     for residue in residues:
         atoms = {atom.name: atom for atom in residue}
@@ -103,7 +103,7 @@ def _bonds(residues: Residues) -> Iterator[tuple[Atom, Atom]]:
 
 
 def _bond_faults(residues: Residues) -> Iterator[str]:
-    for first, second in _bonds(residues):
+    for first, second in bonds_of(residues):
         longest = LONGEST_OF_SULFUR if "S" in (first.name[0], second.name[0]) else LONGEST_BOND
         length = math.dist(first.xyz, second.xyz)
         if (first.built or second.built) and not SHORTEST_BOND <= length <= longest:
@@ -136,7 +136,7 @@ def _clashes(chains: Sequence[Residues]) -> Iterator[str]:
     bonded = {
         frozenset((number[id(first)], number[id(second)]))
         for residues in chains
-        for first, second in _bonds(residues)
+        for first, second in bonds_of(residues)
     }
     for at, atom in enumerate(atoms):
         if not atom.built:
@@ -155,7 +155,7 @@ def _clashes(chains: Sequence[Residues]) -> Iterator[str]:
 
 def _pierced_rings(residues: Residues) -> Iterator[str]:
     """Give rings that a bond goes through, where ring or bond was built; no minimiser gets it out."""
-    bonds = [pair for residue in residues for pair in _bonds([residue])]
+    bonds = [pair for residue in residues for pair in bonds_of([residue])]
     bonds += [pair for before, after in pairwise(residues) for pair in _joint(before, after)]
     ends = np.array([(first.xyz, second.xyz) for first, second in bonds])
     built = np.array([first.built or second.built for first, second in bonds])

@@ -17,7 +17,7 @@ import numpy as np
 
 from helixflow.structures.chemistry import BONDS, CHIRAL_CENTRES, RINGS
 from helixflow.structures.deposit import Atom, rounded
-from helixflow.structures.geometry import torsion
+from helixflow.structures.geometry import bonds_of, torsion
 
 #: Springs in kJ/mol/nm², torsions in kJ/mol, as strong as in force fields or less.
 _SPRING_OF_BOND, _SPRING_OF_ANGLE, _HAND, _PEPTIDE = 2e5, 6e4, 1000.0, 200.0
@@ -61,7 +61,7 @@ def refine(chains: Chains, seed: int, disulfides: Sequence[tuple[Atom, Atom]] = 
         springs.addBond(number[id(first)], number[id(second)], _DISULFIDE, _SPRING_OF_ANGLE)
     system.addForce(springs)
     system.addForce(_torsions(chains, number))
-    bonds = [*(pair for chain in chains for pair in _bonds(chain)), *disulfides]
+    bonds = [*(pair for chain in chains for pair in bonds_of(chain)), *disulfides]
     system.addForce(_repulsion([(number[id(a)], number[id(b)]) for a, b in bonds], len(atoms), moving))
     integrator = openmm.LangevinMiddleIntegrator(400.0, 10.0, 0.002)
     integrator.setRandomNumberSeed(seed)
@@ -87,18 +87,6 @@ def _anneal(context: Any, integrator: Any) -> Any:
             integrator.step(_STEPS)
     openmm.LocalEnergyMinimizer.minimize(context, 1.0, 2000)
     return context.getState(getPositions=True).getPositions(asNumpy=True).value_in_unit(openmm.unit.nanometer)
-
-
-def _bonds(chain: list[list[Atom]]) -> Iterator[tuple[Atom, Atom]]:
-    for residue in chain:
-        atoms = {atom.name: atom for atom in residue}
-        for first, second in BONDS[residue[0].residue]:
-            if first in atoms and second in atoms:
-                yield atoms[first], atoms[second]
-    for before, after in pairwise(chain):
-        ends = [atom for atom in before if atom.name == "C"] + [atom for atom in after if atom.name == "N"]
-        if len(ends) == 2:
-            yield ends[0], ends[1]
 
 
 def _springs(chains: Chains, number: dict[int, int]) -> Any:

@@ -19,8 +19,6 @@ from helixflow.structures.gaps import PEPTIDE_BOND, ChainState, Gap, unknown_ato
 from helixflow.structures.geometry import find_faults
 from helixflow.structures.residues import Residue, pdb_line
 
-#: What may be built: nothing, atoms of residues that are there, whole residues within a chain too.
-REPAIRS = ("none", "sidechains", "loops")
 _BACKBONE = ("N", "CA", "C")
 #: Distance between the C-alphas of neighbours in a trans peptide, in ångström.
 _SPAN = 3.8

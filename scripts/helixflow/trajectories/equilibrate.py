@@ -61,46 +61,35 @@ def equilibrate_replica(
         Naming structure, replica and phase.
     """
     with alone_in(scratch) as waited:
-        if not (waited and (results / "processed.top").exists()):
-            _equilibrate(structure, replica, topology, minimised, settings, job, scratch, results)
+        if waited and (results / "processed.top").exists():
+            return
+        # More threads add forces up in any order, so there the fastest pair list costs no exactness.
+        parameters = {phase: phase_mdp(phase, settings, replica, job.exact) for phase in PHASES}
+        masses = repartition_masses(topology.read_text(encoding="utf-8"), settings.hydrogen_mass_factor)
+        gmx = GmxTools(job.program, scratch.resolve(), SimulationError, f"{structure} replica {replica}")
+        digest = _digest(masses, minimised, parameters)
+        if _begins(scratch, masses, minimised, digest):
+            # Parameters may have changed since the minimisation checked them; a wrong one costs no phase.
+            check_protocol(gmx, settings, {"p": "topol.top", "c": "minimised.gro"}, job.exact)
+            write_text(scratch / "inputs.sha256", digest)
+        layout = single_layout(job, gmx.build, dict(os.environ))
+        *equilibration, production = PHASES
+        for phase in equilibration:
+            run_phase(gmx, phase, parameters[phase], _GROMPP_INPUTS[phase], job, layout)
+        grompp(gmx, production, parameters[production], _GROMPP_INPUTS[production], processed="processed.top")
+        copy_whole(scratch / "production.tpr", results / "topology.tpr")
+        copy_whole(scratch / "production_full.mdp", results / "mdout.mdp")
+        copy_whole(scratch / "processed.top", results / "processed.top")
+        close_scratch(scratch)
 
 
-def _equilibrate(
-    structure: str,
-    replica: int,
-    topology: Path,
-    minimised: Path,
-    settings: SimulationSettings,
-    job: Job,
-    scratch: Path,
-    results: Path,
-) -> None:
-    # More threads add forces up in any order, so there the fastest pair list costs no exactness.
-    parameters = {phase: phase_mdp(phase, settings, replica, job.exact) for phase in PHASES}
-    masses = repartition_masses(topology.read_text(encoding="utf-8"), settings.hydrogen_mass_factor)
-    gmx = GmxTools(job.program, scratch.resolve(), SimulationError, f"{structure} replica {replica}")
-    if _begins(scratch, masses, minimised, parameters):
-        # Parameters may have changed since the minimisation checked them; a wrong one shall cost no phase.
-        check_protocol(gmx, settings, {"p": "topol.top", "c": "minimised.gro"}, job.exact)
-        write_text(scratch / "inputs.sha256", _digest(masses, minimised, parameters))
-    layout = single_layout(job, gmx.build, dict(os.environ))
-    *equilibration, production = PHASES
-    for phase in equilibration:
-        run_phase(gmx, phase, parameters[phase], _GROMPP_INPUTS[phase], job, layout)
-    grompp(gmx, production, parameters[production], _GROMPP_INPUTS[production], processed="processed.top")
-    copy_whole(scratch / "production.tpr", results / "topology.tpr")
-    copy_whole(scratch / "production_full.mdp", results / "mdout.mdp")
-    copy_whole(scratch / "processed.top", results / "processed.top")
-    close_scratch(scratch)
-
-
-def _begins(scratch: Path, topology: str, minimised: Path, parameters: Mapping[str, str]) -> bool:
+def _begins(scratch: Path, topology: str, minimised: Path, digest: str) -> bool:
     """Tell whether a run begins, in an emptied folder; else the folder of the same inputs is kept.
 
     The folder is that of a run once their digest is noted in it.
     """
     note = scratch / "inputs.sha256"
-    if note.exists() and note.read_text(encoding="utf-8") == _digest(topology, minimised, parameters):
+    if note.exists() and note.read_text(encoding="utf-8") == digest:
         return False
     shutil.rmtree(scratch, ignore_errors=True)
     write_text(scratch / "topol.top", topology)

@@ -58,43 +58,30 @@ def minimise_system(
         If the greatest force is still above the limit after the last step.
     """
     with alone_in(scratch):
-        _minimise(topology, solvated, minimised, report, scratch, settings, program, threads, protocol)
-
-
-def _minimise(
-    topology: str | os.PathLike[str],
-    solvated: str | os.PathLike[str],
-    minimised: str | os.PathLike[str],
-    report: str | os.PathLike[str],
-    scratch: Path,
-    settings: MinimiseSettings,
-    program: str,
-    threads: int,
-    protocol: SimulationSettings | None,
-) -> None:
-    shutil.rmtree(scratch, ignore_errors=True)
-    copy_whole(topology, scratch / "topol.top")
-    copy_whole(solvated, scratch / "solvated.gro")
-    gmx = GmxTools(program, scratch, SimulationError, str(solvated))
-    inputs = {"c": "solvated.gro", "p": "topol.top"}
-    if protocol:
-        heavier = repartition_masses(
-            (scratch / "topol.top").read_text(encoding="utf-8"), protocol.hydrogen_mass_factor
-        )
-        write_text(scratch / "protocol.top", heavier)
-        check_protocol(gmx, protocol, {**inputs, "p": "protocol.top"})
-    job, layout = Job(program, threads, cores=threads), Layout(threads=threads)
-    run_phase(gmx, "minimise", minimise_mdp(settings), inputs, job, layout)
-    outcome = read_outcome((scratch / "minimise.log").read_text(encoding="utf-8"))
-    if outcome["outcome"] == "not converged":
-        raise SimulationError(
-            f"{solvated}: after {outcome['steps']} steps the greatest force is "
-            f"{outcome['greatest_force_kJ_mol_nm']:g} kJ/mol/nm, expected below "
-            f"{settings.minimise_force_kJ_mol_nm:g}; raise trajectories/minimise_steps, or mend the structure"
-        )
-    copy_whole(scratch / "minimise.gro", minimised)
-    write_json(report, outcome)
-    shutil.rmtree(scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
+        copy_whole(topology, scratch / "topol.top")
+        copy_whole(solvated, scratch / "solvated.gro")
+        gmx = GmxTools(program, scratch, SimulationError, str(solvated))
+        inputs = {"c": "solvated.gro", "p": "topol.top"}
+        if protocol:
+            heavier = repartition_masses(
+                (scratch / "topol.top").read_text(encoding="utf-8"), protocol.hydrogen_mass_factor
+            )
+            write_text(scratch / "protocol.top", heavier)
+            check_protocol(gmx, protocol, {**inputs, "p": "protocol.top"})
+        job, layout = Job(program, threads, cores=threads), Layout(threads=threads)
+        run_phase(gmx, "minimise", minimise_mdp(settings), inputs, job, layout)
+        outcome = read_outcome((scratch / "minimise.log").read_text(encoding="utf-8"))
+        if outcome["outcome"] == "not converged":
+            raise SimulationError(
+                f"{solvated}: after {outcome['steps']} steps the greatest force is "
+                f"{outcome['greatest_force_kJ_mol_nm']:g} kJ/mol/nm, expected below "
+                f"{settings.minimise_force_kJ_mol_nm:g}; raise trajectories/minimise_steps, or mend the "
+                "structure"
+            )
+        copy_whole(scratch / "minimise.gro", minimised)
+        write_json(report, outcome)
+        shutil.rmtree(scratch)
 
 
 def read_outcome(log: str) -> dict[str, Any]:

@@ -66,32 +66,27 @@ def simulate_segment(
         If a run was stopped or failed, or if all blew up.
     """
     with alone_in(scratch) as waited:
-        if not (waited and output.exists()):
-            _simulate(segment, job, packing, scratch, output, calibration_s)
-
-
-def _simulate(
-    segment: Segment, job: Job, packing: str | int, scratch: Path, output: Path, calibration_s: float
-) -> None:
-    lost = _lost_before(segment)
-    runs = [
-        Run(segment, replica, scratch / str(replica), job)
-        for replica in segment.run_inputs
-        if replica not in lost
-    ]
-    waiting = [run for run in runs if not run.finished and not run.blown_up]
-    if waiting:
-        build = find_gmx(job.program)
-        layout, table = _layout(segment, job, build, packing, waiting, scratch, calibration_s)
-        write_json(scratch / "layout.json", {"layout": asdict(layout), "tried": table, **_machine(job)})
-        _run_all(waiting, job, build, layout)
-    if all(run.blown_up for run in runs):
-        demand_no_blow_up(runs[0].folder, PRODUCTION)
-    for run in runs:
-        if run.blown_up:
-            lost[run.replica] = (run.folder / "production.blown_up").read_text(encoding="utf-8")
-            tell(lost[run.replica])
-    _publish(runs, lost, scratch, output)
+        if waited and output.exists():
+            return
+        lost = _lost_before(segment)
+        runs = [
+            Run(segment, replica, scratch / str(replica), job)
+            for replica in segment.run_inputs
+            if replica not in lost
+        ]
+        waiting = [run for run in runs if not run.finished and not run.blown_up]
+        if waiting:
+            build = find_gmx(job.program)
+            layout, table = _layout(segment, job, build, packing, waiting, scratch, calibration_s)
+            write_json(scratch / "layout.json", {"layout": asdict(layout), "tried": table, **_machine(job)})
+            _run_all(waiting, job, build, layout)
+        if all(run.blown_up for run in runs):
+            demand_no_blow_up(runs[0].folder, PRODUCTION)
+        for run in runs:
+            if run.blown_up:
+                lost[run.replica] = (run.folder / "production.blown_up").read_text(encoding="utf-8")
+                tell(lost[run.replica])
+        _publish(runs, lost, scratch, output)
 
 
 def _run_all(waiting: Sequence[Run], job: Job, build: GmxBuild, layout: Layout) -> None:
