@@ -59,14 +59,17 @@ def open_s3(url: str, timeout_s: float, endpoint: str, access: str) -> Iterator[
     if not bucket or not key:
         raise SourceError(f"{url}: names no object, expected s3://bucket/key")
     with _s3_errors(url):
-        client, how = _connect(timeout_s, endpoint, access)
+        client, how = connect(timeout_s, endpoint, access)
     log.info("%s: asking %s", url, how)
     with closing(client):
         yield partial(_ask, client, url, bucket, key, how)
 
 
-def _connect(timeout_s: float, endpoint: str, access: str) -> tuple[BaseClient, str]:
-    """Return a client that tries once, and how it asks: anonymously or with credentials."""
+def connect(timeout_s: float, endpoint: str, access: str, attempts: int = 1) -> tuple[BaseClient, str]:
+    """Return a client that tries so often, and how it asks: anonymously or with credentials.
+
+    `timeout_s`, `endpoint` and `access` are as of `open_s3`.
+    """
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
@@ -76,7 +79,7 @@ def _connect(timeout_s: float, endpoint: str, access: str) -> tuple[BaseClient, 
     config = Config(
         connect_timeout=timeout_s,
         read_timeout=timeout_s,
-        retries={"total_max_attempts": 1, "mode": "standard"},
+        retries={"total_max_attempts": attempts, "mode": "standard"},
         response_checksum_validation="when_required",
         signature_version=None if signed else UNSIGNED,
         s3={"addressing_style": "path" if endpoint else "auto"},
