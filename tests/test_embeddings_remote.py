@@ -152,7 +152,7 @@ def test_a_part_that_changes_while_it_is_read_is_refused(anonymous, s3, tmp_path
 def test_a_service_that_does_not_answer(anonymous, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
     monkeypatch.setattr("helixflow.embeddings.remote._ATTEMPTS", 1)
-    with pytest.raises(EmbeddingError, match="s3://bucket/x.h5: cannot be asked for .*127.0.0.1:1"):
+    with pytest.raises(EmbeddingError, match=r"s3://bucket/x\.h5: cannot be asked for .*127\.0\.0\.1:1"):
         open_embedding(f"s3://bucket/x.h5#{min(PROTEINS)}")
 
 
