@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from helixflow.coanalysis.analysis import analyse_structure
 from helixflow.coanalysis.inputs import Request
 from helixflow.coanalysis.measures import DATASETS
+from helixflow.coanalysis.replica import Settings, measure_replica
 from helixflow.embeddings.index import INDEX_TYPES
 from helixflow.links.status import name_statuses
 from helixflow.links.table import HEADER
@@ -23,12 +24,7 @@ from helixflow.structures.residues import Residue, read_residues, write_residues
 from helixflow.tables import write_rows
 
 CUTOFF_NM, HEAVY_CUTOFF_NM, SEPARATION, RADIUS_NM = 0.8, 0.45, 3, 1.0
-SETTINGS = {
-    "cutoff_nm": CUTOFF_NM,
-    "heavy_cutoff_nm": HEAVY_CUTOFF_NM,
-    "min_separation": SEPARATION,
-    "neighbour_radius_nm": RADIUS_NM,
-}
+SETTINGS = Settings(CUTOFF_NM, HEAVY_CUTOFF_NM, SEPARATION, RADIUS_NM)
 
 
 class Alone:
@@ -116,6 +112,13 @@ def request_of(folder: Path, measures: Sequence[Path], **changes: Any) -> Reques
     return Request(**values | changes)
 
 
+def measure(residues: Path, replica: Path, output: Path) -> Path:
+    """Run the first step on one rank; `replica` is the folder of protein.pdb and protein.xtc."""
+    names = [str(path) for path in (residues, replica / "protein.pdb", replica / "protein.xtc")]
+    measure_replica(Alone(), *names, SETTINGS, output)
+    return output
+
+
 def analyse(request: Request, output: Path) -> Path:
     """Run the second step on one rank."""
     analyse_structure(Alone(), request, output)
@@ -163,5 +166,5 @@ def write_measures(
     with h5py.File(path, "w") as file:
         for name, (dtype, *_) in DATASETS.items():
             file.create_dataset(name, data=values[name], dtype=dtype or h5py.string_dtype())
-        file.attrs.update(SETTINGS | {"trajectory": "made up"})
+        file.attrs.update(vars(SETTINGS), trajectory="made up")
     return path

@@ -23,7 +23,7 @@ from helixflow.coanalysis.contacts import Features
 from helixflow.coanalysis.embedding import Embedding
 from helixflow.coanalysis.inputs import Inputs, Request, pool_frequency
 from helixflow.coanalysis.measures import CRITERIA, Measures
-from helixflow.files import whole_file
+from helixflow.files import remove_leftovers, whole_file
 from helixflow.links.status import STATUSES
 
 #: Every dataset: its unit and meaning.
@@ -97,6 +97,8 @@ _CONTACT = {
 @contextmanager
 def open_result(output: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Give the file to write to, which takes its name when the block succeeds."""
+    # Of a run that was killed.
+    remove_leftovers(output)
     with whole_file(output) as path, h5py.File(path, "w") as file:
         yield file
 
