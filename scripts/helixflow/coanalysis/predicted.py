@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from helixflow.coanalysis.embedding import Place
 from helixflow.coanalysis.links import Link
-from helixflow.embeddings.contact_store import open_contacts
+from helixflow.embeddings.contact_reading import open_contacts
 from helixflow.errors import MismatchError
 from helixflow.structures.residues import Residue
 from helixflow.tables import read_rows

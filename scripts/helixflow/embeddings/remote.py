@@ -62,7 +62,7 @@ class _Object(io.RawIOBase):
     """The bytes of one version of an object, as a file that can be read and sought in."""
 
     def __init__(self, url: str) -> None:
-        from helixflow.sequences.downloads.s3 import connect
+        from helixflow.s3 import connect
 
         self._url = url
         self._bucket, _, self._key = url.removeprefix(SCHEME).partition("/")

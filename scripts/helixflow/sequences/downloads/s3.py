@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from helixflow.errors import SourceError
+from helixflow.s3 import connect
 from helixflow.sequences.downloads.answers import (
     Answer,
     Ask,
@@ -21,7 +22,6 @@ from helixflow.sequences.downloads.answers import (
 )
 
 if TYPE_CHECKING:
-    from botocore.client import BaseClient
     from botocore.exceptions import ClientError
 
 log = logging.getLogger(__name__)
@@ -63,29 +63,6 @@ def open_s3(url: str, timeout_s: float, endpoint: str, access: str) -> Iterator[
     log.info("%s: asking %s", url, how)
     with closing(client):
         yield partial(_ask, client, url, bucket, key, how)
-
-
-def connect(timeout_s: float, endpoint: str, access: str, attempts: int = 1) -> tuple[BaseClient, str]:
-    """Return a client that tries so often, and how it asks: anonymously or with credentials.
-
-    `timeout_s`, `endpoint` and `access` are as of `open_s3`.
-    """
-    import boto3
-    from botocore import UNSIGNED
-    from botocore.config import Config
-
-    session = boto3.session.Session()
-    signed = access == "credentials" or (access == "auto" and session.get_credentials() is not None)
-    config = Config(
-        connect_timeout=timeout_s,
-        read_timeout=timeout_s,
-        retries={"total_max_attempts": attempts, "mode": "standard"},
-        response_checksum_validation="when_required",
-        signature_version=None if signed else UNSIGNED,
-        s3={"addressing_style": "path" if endpoint else "auto"},
-    )
-    client = session.client("s3", endpoint_url=endpoint or None, config=config)
-    return client, "with credentials" if signed else "anonymously"
 
 
 @contextmanager
