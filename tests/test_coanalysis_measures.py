@@ -146,7 +146,9 @@ def test_motion_is_that_of_mdanalysis(name, request):
 def test_adk_is_whole_or_refused(adk):
     with adk.measures() as found:
         assert found.read("frame/rg_nm")[0] * 10 == pytest.approx(19.65, abs=0.005)
-    with pytest.raises(MismatchError, match=r"raw\.xtc: frame 0 \(0 ps\) has \d\.\d\d nm between the C-alphas of"):
+    with pytest.raises(
+        MismatchError, match=r"raw\.xtc: frame 0 \(0 ps\) has \d\.\d\d nm between the C-alphas of"
+    ):
         Case(adk.folder, "raw.xtc").prepare()
 
 
