@@ -21,7 +21,13 @@ from helixflow.report.figure_files import change_figures, figures_of, place_figu
 from helixflow.report.figures import MOST_POINTS
 from helixflow.report.links import links_part
 from helixflow.report.notices import Notice, find_notices
-from helixflow.report.overview import accounting_section, provenance_section, samples_section, summarise
+from helixflow.report.overview import (
+    accounting_section,
+    overview_section,
+    provenance_section,
+    samples_section,
+    summarise,
+)
 from helixflow.report.proteins import count_lengths, proteins_section, seen_proteins
 from helixflow.report.simulations import simulation_part
 from helixflow.report.structures import (
@@ -48,6 +54,7 @@ def write_report(
     *,
     title: str,
     max_length_trained: int,
+    benchmarks: str | os.PathLike[str] = "benchmarks",
 ) -> None:
     """Write the report of a run: a page, and its figures once more as files.
 
@@ -65,6 +72,8 @@ def write_report(
         Headline.
     max_length_trained : int
         Residues up to which the model was trained.
+    benchmarks : path
+        Folder of Snakemake's benchmarks; where it is missing, the page says so.
     """
     run, accounting, model = read_json(run_file), read_tsv(accounting_file), read_json(files.model)
     spectra = [read_spectrum(path) for path in files.buckets]
@@ -73,6 +82,7 @@ def write_report(
     brought = {sample["sample"] for sample in run["samples"] if sample["kind"] == "trajectory"}
     with seen_proteins(files.occurrences) as seen:
         sections = [
+            overview_section(run, accounting, benchmarks, files.embedding_jobs),
             samples_section([read_json(path) for path in files.sequences], run),
             accounting_section(accounting),
             buckets_section(spectra, files.buckets, files.groups),
