@@ -679,6 +679,26 @@ def test_model_and_long_proteins(run, page):
     assert lengths == ["2100"]
 
 
+def test_nearest_proteins_are_those_of_all_cosines(run, page):
+    vectors: dict[str, np.ndarray] = {}
+    for path in (run.folder / "embeddings/store").rglob("*.h5"):
+        with h5py.File(path) as part:
+            vectors |= dict(zip(part["protein"].asstr()[:], part["mean"][:].astype(float), strict=True))
+    linked = read_tsv(run.files.links[0])[0]["protein"]
+    query = vectors.pop(linked)
+    cosines = {name: query @ v / np.linalg.norm(query) / np.linalg.norm(v) for name, v in vectors.items()}
+    nearest = sorted(cosines, key=lambda name: -cosines[name])[:5]
+    rows = page.tables["Nearest proteins of those that structures are linked to"]
+    assert [row["neighbour"] for row in rows] == nearest
+    assert [row["cosine"] for row in rows] == [f"{cosines[name]:.4f}" for name in nearest]
+    places = pq.read_table(run.files.occurrences).to_pylist()
+    for row in rows:
+        assert row["chain"] == f"my_structure {CHAIN}"
+        of_protein = [place for place in places if place["protein"] == row["neighbour"]]
+        assert value(row["places"]) == len(of_protein)
+        assert (row["sample"], row["label"]) == (of_protein[0]["sample"], of_protein[0]["label"])
+
+
 def test_checks_of_the_simulation(run, page):
     rows = {(row["check"], row["replica"]): row for row in page.tables["Checks of the production"]}
     assert len(rows) == 3 * REPLICAS

@@ -20,6 +20,7 @@ from helixflow.report.embeddings import embeddings_section, find_long
 from helixflow.report.figure_files import change_figures, figures_of, place_figures, write_figures
 from helixflow.report.figures import MOST_POINTS
 from helixflow.report.links import links_part
+from helixflow.report.neighbours import linked_proteins, neighbours_table
 from helixflow.report.notices import Notice, find_notices
 from helixflow.report.overview import (
     accounting_section,
@@ -80,6 +81,8 @@ def write_report(
     genes, distinct = [read_json(path) for path in files.proteins], read_json(files.distinct)
     structures, long = read_structures(files), find_long(files.index, max_length_trained)
     brought = {sample["sample"] for sample in run["samples"] if sample["kind"] == "trajectory"}
+    linked = linked_proteins([*files.link_summaries, *files.brought_link_summaries])
+    near = neighbours_table(linked, files.index, files.occurrences)
     with seen_proteins(files.occurrences) as seen:
         sections = [
             overview_section(run, accounting, benchmarks, files.embedding_jobs),
@@ -87,7 +90,9 @@ def write_report(
             accounting_section(accounting),
             buckets_section(spectra, files.buckets, files.groups),
             proteins_section(genes, distinct, count_lengths(files.index), seen, brought),
-            embeddings_section(model, files.index, long, max_length_trained, seen, files.embedding_jobs),
+            embeddings_section(
+                model, files.index, long, max_length_trained, seen, files.embedding_jobs, near
+            ),
             structures_section(structures),
             *brought_sections(files),
             provenance_section(run),
