@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +189,8 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_uri"] = _data_uri
-    environment.tests |= {"table": _is(Table), "figure": _is(Figure)}
+    environment.filters |= {"data_uri": _data_uri, "runs_of_figures": _runs_of_figures}
+    environment.tests |= {"table": _is(Table)}
     return environment.get_template(_TEMPLATE).render(
         title=title,
         summary=summary,
@@ -209,6 +210,11 @@ def _left_out(sections: Sequence[Section]) -> str:
 
 def _is(kind: type) -> Any:
     return lambda value: isinstance(value, kind)
+
+
+def _runs_of_figures(blocks: Sequence[object]) -> list[tuple[bool, list[object]]]:
+    """Take figures that follow each other together, since they stand side by side, and so all else."""
+    return [(figures, list(run)) for figures, run in groupby(blocks, key=_is(Figure))]
 
 
 def _data_uri(svg: str) -> str:
