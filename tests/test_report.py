@@ -1204,6 +1204,21 @@ def test_principal_components_are_those_of_the_covariance(run):
         np.testing.assert_allclose(points[:, axis], centred @ direction, atol=1e-5)
 
 
+def test_the_map_of_proteins_is_a_file_with_their_ids_and_samples(run, html):
+    rows = read_tsv(run.folder / "report/figures/embeddings/map-of-the-proteins.tsv")
+    proteins, vectors = read_means(run.files.index, 1000)
+    points, _ = principal_components(vectors)
+    seen: dict[str, set[str]] = {}
+    for place in pq.read_table(run.files.occurrences).to_pylist():
+        seen.setdefault(place["protein"], set()).add(place["sample"])
+    assert sorted(row["protein"] for row in rows) == sorted(proteins)
+    for row in rows:
+        (sample,) = seen[row["protein"]] if len(seen[row["protein"]]) == 1 else ["several samples"]
+        assert row["sample"] == row["group"] == sample
+        shown = [float(held) for name, held in row.items() if "component" in name]
+        assert shown == points[proteins.index(row["protein"])].tolist()
+
+
 def test_means_are_read_by_protein_over_several_parts(run):
     proteins, vectors = read_means(run.files.index, 1000)
     parts = list((run.folder / "embeddings/store").rglob("*.h5"))
