@@ -4,6 +4,7 @@ Reads   what every stage wrote                    see stage_files
 Writes  results/provenance/run.json               versions, sheet, configuration, seeds, git commit
         results/provenance/accounting.tsv         in = out + set aside, for every stage and item
         results/report/index.html                 one page that needs nothing else
+        results/report/figures/{section}/         each of its figures as .svg, and what it shows as .tsv
 """
 
 from helixflow.provenance import sheet_rows
@@ -61,8 +62,18 @@ rule record_run:
     input:
         **stage_files,
     output:
-        run="results/provenance/run.json",
-        accounting="results/provenance/accounting.tsv",
+        run=report(
+            "results/provenance/run.json",
+            caption="../scripts/helixflow/report/captions/provenance.rst",
+            category="Run",
+            labels={"what": "versions, sheet and configuration"},
+        ),
+        accounting=report(
+            "results/provenance/accounting.tsv",
+            caption="../scripts/helixflow/report/captions/accounting.rst",
+            category="Run",
+            labels={"what": "accounting"},
+        ),
     log:
         "logs/record_run.log",
     benchmark:
@@ -85,7 +96,20 @@ rule write_report:
         run="results/provenance/run.json",
         accounting="results/provenance/accounting.tsv",
     output:
-        page="results/report/index.html",
+        page=report(
+            "results/report/index.html",
+            caption="../scripts/helixflow/report/captions/page.rst",
+            category="Run",
+            labels={"what": "the page"},
+        ),
+        figures=report(
+            directory("results/report/figures"),
+            patterns=["{section}/{figure}.svg"],
+            caption="../scripts/helixflow/report/captions/figure.rst",
+            category="Figures",
+            subcategory="{section}",
+            labels={"section": "{section}", "figure": "{figure}"},
+        ),
     log:
         "logs/write_report.log",
     benchmark:
@@ -98,6 +122,7 @@ rule write_report:
     params:
         title=lookup("report/title", within=config),
         max_length_trained=lookup("embeddings/max_length_trained", within=config),
+        benchmarks="benchmarks",
     script:
         "../scripts/write_report.py"
 

@@ -40,10 +40,11 @@ from helixflow.proteins import call_genes, collect_proteins, read_chains, read_p
 from helixflow.provenance import git_state, record_run, sheet_rows
 from helixflow.report import StageFiles, write_accounting, write_report
 from helixflow.report.accounting import Entry, analysed_in, replica_of
-from helixflow.report.blocks import Figure, number
+from helixflow.report.blocks import Drawing, Figure, Section, number
 from helixflow.report.buckets import Spectrum
 from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
 from helixflow.report.embeddings import principal_components, read_means
+from helixflow.report.figure_files import place_figures, write_figures
 from helixflow.report.figures import curves, histogram, matrix, residue_profile, residue_ticks, split_map
 from helixflow.report.links import links_part
 from helixflow.report.notices import EXPECTED, find_notices
@@ -76,7 +77,16 @@ METADATA = {
     "ensemble": "NPT", "temperature_K": 300, "pressure_bar": 1, "thermostat": "V-rescale",
     "barostat": "C-rescale", "electrostatics": "PME", "cutoff_nm": 1.0, "timestep_fs": 2, "frame_ps": 0.4,
 }  # fmt: skip
-SECTIONS = ["samples", "accounting", "buckets", "proteins", "embeddings", "structures", "provenance"]
+SECTIONS = [
+    "overview",
+    "samples",
+    "accounting",
+    "buckets",
+    "proteins",
+    "embeddings",
+    "structures",
+    "provenance",
+]
 
 
 @dataclass
@@ -100,7 +110,9 @@ class Run:
         return read_tsv(self.accounting)
 
     def write(self, page: Path, title: str = TITLE) -> str:
-        write_report(self.files, self.record, self.accounting, page, title=title, max_length_trained=2000)
+        figures = page.with_name("figures")
+        settings = {"title": title, "max_length_trained": 2000, "benchmarks": self.folder / "benchmarks"}
+        write_report(self.files, self.record, self.accounting, page, figures, **settings)
         return page.read_text()
 
 
@@ -137,6 +149,7 @@ def make_run(folder: Path, *kinds: str) -> Run:
     schema = read_schema(ROOT / "config/schema.yaml")
     config = complete_config({"samples": str(sheet), "trajectories": {"production_ns": 0.004}}, schema)
     run = Run(results, stage_files(results, samples, structures), config)
+    write_benchmarks(results / "benchmarks", {"fetch_sequence": [0.3, 0.6], "call_genes": [4.0, 2.0, 3.0]})
     record_run(run.record, config, sheet_rows(samples.values()), run.files.setup, run.files.quality)
     run.account()
     return run
@@ -297,6 +310,16 @@ def join(results: Path, name: str, structures: list[str]) -> None:
     analyse(request, results / f"coanalysis/{name}.h5")
 
 
+def write_benchmarks(folder: Path, seconds: dict[str, list[float]]) -> None:
+    """Write what Snakemake writes of jobs that load a core to 80 %."""
+    header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+    for rule, times in seconds.items():
+        (folder / rule).mkdir(parents=True)
+        for job, s in enumerate(times):
+            values = [s, "0:00:00", 100 + 10 * s, 900, 90, 90, 0, 0, 80, s * 0.8 if s > 0.5 else 0]
+            (folder / rule / f"{job}.tsv").write_text(header + "\t".join(map(str, values)) + "\n")
+
+
 def stage_files(results: Path, samples: dict[str, Sample], structures: list[str]) -> StageFiles:
     """The paths as rules/report.smk names them."""
 
@@ -440,12 +463,25 @@ def test_the_page_is_whole_in_itself(page, html):
         if key in attributes
     ]
     assert len(targets) > 20
-    assert all(target.startswith(("#", "data:image/svg+xml;base64,")) for target in targets)
+    assert all(target.startswith(("#", "data:image/svg+xml;base64,", "figures/")) for target in targets)
     assert "url(" not in html and "@import" not in html
     assert [a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"] == [
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     ]
     assert len(html.encode()) < 10_000_000
+
+
+def test_drawings_hold_nothing_that_runs_or_loads(run, html):
+    for svg in (run.folder / "report/figures").rglob("*.svg"):
+        elements = list(ElementTree.parse(svg).iter())
+        assert {element.tag.rpartition("}")[2] for element in elements} <= {
+            "svg", "g", "path", "text", "tspan", "defs", "use", "clipPath", "rect", "style", "image",
+            "metadata",
+        }  # fmt: skip
+        for element in elements:
+            targets = [held for name, held in element.attrib.items() if name.endswith("href")]
+            assert all(target.startswith(("#", "data:image/png;base64,")) for target in targets)
+            assert not [name for name in element.attrib if name.startswith("on")]
 
 
 def test_every_section_is_there_and_linked(page):
@@ -454,14 +490,97 @@ def test_every_section_is_there_and_linked(page):
     assert [anchor for anchor in anchors if anchor in SECTIONS] == SECTIONS
     parts = ["cleaning", "setup", "simulation", "links", "motion", "contacts"]
     assert [f"structure-my_structure-{part}" for part in parts] == [a for a in anchors if a.count("-") == 2]
-    linked = {a["href"][1:] for tag, a in page.tags if tag == "a"}
+    linked = {a["href"][1:] for tag, a in page.tags if tag == "a" and a["href"].startswith("#")}
     assert set(SECTIONS) | {"structure-my_structure"} <= linked <= set(anchors)
 
 
 def test_every_figure_says_in_words_what_it_shows(page):
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 13
+    assert len(images) == 14
     assert all(len(image["alt"]) > 30 for image in images)
+
+
+def test_every_figure_is_a_file_with_its_data(run, page, html):
+    folder = run.folder / "report"
+    named = {a["href"] for tag, a in page.tags if tag == "a" and not a["href"].startswith("#")}
+    assert named == {str(path.relative_to(folder)) for path in (folder / "figures").rglob("*.*")}
+    assert len(named) == 2 * 14
+    for svg in (folder / "figures").rglob("*.svg"):
+        assert base64.b64encode(svg.read_bytes()).decode() in html
+        header, *rows = [line.split("\t") for line in svg.with_suffix(".tsv").read_text().splitlines()]
+        assert len(rows) > 1 and {len(row) for row in rows} == {len(header)}
+
+
+def test_the_data_of_a_figure_are_those_of_the_file_with_all_digits(run, html):
+    figures = run.folder / "report/figures/structure-my_structure-motion"
+    rows = read_tsv(figures / "rmsd.tsv")
+    with h5py.File(run.files.coanalysis[0]) as h5:
+        assert [float(row["RMSD of C-alphas (nm)"]) for row in rows] == h5["frame/rmsd_nm"][:].tolist()
+        assert [row["curve"] for row in rows] == [f"replica {n}" for n in h5["frame/replica"][:]]
+        cosine = h5["pair/embedding_cosine"][:]
+    rows = read_tsv(figures.with_name("structure-my_structure-contacts") / "contacts-beside-embeddings.tsv")
+    shown = [float(row["below the diagonal: cosine similarity of embeddings"]) for row in rows]
+    np.testing.assert_array_equal(shown, cosine[np.triu_indices(len(cosine), 1)])
+    assert (rows[0]["first chain"], rows[0]["first residue"], rows[0]["second residue"]) == (
+        CHAIN,
+        "151",
+        "152",
+    )
+
+
+def test_files_of_figures_have_safe_names_of_their_own(tmp_path):
+    drawn = Drawing("<svg/>", {"a\tb": ["x\ny", None], "c": np.array([0.1, np.nan], np.float32)})
+    titles = ["Same", "same", "../../etc/passwd", "", "é" * 300, "a/b:c*d?<script>"]
+    figures = [Figure(title, drawn, "", "") for title in titles]
+    sections = [
+        Section("../up", "s", [*figures], [Section("..\\up", "p", [*figures])]),
+        Section("", "", [*figures]),
+    ]
+    place_figures(sections)
+    write_figures(sections, tmp_path / "figures")
+    paths = [path.relative_to(tmp_path / "figures") for path in (tmp_path / "figures").rglob("*.svg")]
+    assert len({str(path).lower() for path in paths}) == len(paths) == 18
+    assert {len(path.parts) for path in paths} == {2}
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{,90}", part) for path in paths for part in path.parts)
+    assert list(tmp_path.iterdir()) == [tmp_path / "figures"]
+    text = (tmp_path / "figures/up/same.tsv").read_text()
+    assert text == "a\N{REPLACEMENT CHARACTER}b\tc\nx\N{REPLACEMENT CHARACTER}y\t0.1\n\tnan\n"
+
+
+def test_columns_of_a_drawing_have_one_length():
+    for data in ({}, {"a": [1], "b": [1, 2]}):
+        with pytest.raises(ValueError, match="columns of one length"):
+            Drawing("<svg/>", data)
+
+
+def test_drawings_that_do_not_fit_are_files_alone_and_the_page_says_so(copy, monkeypatch):
+    whole = copy.write(copy.folder / "whole/index.html")
+    monkeypatch.setattr("helixflow.report.page.MOST_BYTES", len(whole) - 1000)
+    html = copy.write(copy.folder / "cut/index.html")
+    assert len(html.encode()) <= len(whole) - 1000
+    missing = [svg for svg in (copy.folder / "cut/figures").rglob("*.svg") if encoded(svg) not in html]
+    assert len(missing) == 1
+    assert len(encoded(missing[0])) == max(
+        len(encoded(svg)) for svg in (copy.folder / "whole").rglob("*.svg")
+    )
+    assert "1 drawing is not on this page" in html and "The drawing is left out here" in html
+
+
+def test_figures_stay_as_they_were_where_the_page_cannot_be_written(copy):
+    figures = copy.folder / "report/figures"
+    before = {path: path.read_bytes() for path in figures.rglob("*.*")}
+    assert before
+    (copy.folder / "report/taken.html").mkdir()
+    change_json(model="another")(copy.files.model)
+    with pytest.raises(IsADirectoryError):
+        copy.write(copy.folder / "report/taken.html")
+    assert {path: path.read_bytes() for path in figures.rglob("*.*")} == before
+    assert sorted(path.name for path in figures.parent.iterdir()) == ["figures", "index.html", "taken.html"]
+
+
+def encoded(path: Path) -> str:
+    """A file as it is in the page."""
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 def test_hostile_names_are_shown_as_text(page, html):
@@ -479,15 +598,21 @@ def test_hostile_names_are_shown_as_text(page, html):
 def test_the_same_inputs_give_the_same_bytes(run, html, tmp_path):
     code = (
         "import json, sys; from helixflow.report import StageFiles, write_report\n"
-        "files, run, accounting, title, page = json.load(sys.stdin)\n"
-        "write_report(StageFiles(**files), run, accounting, page, title=title, max_length_trained=2000)"
+        "files, run, accounting, title, page, figures, benchmarks = json.load(sys.stdin)\n"
+        "write_report(StageFiles(**files), run, accounting, page, figures, title=title, "
+        "max_length_trained=2000, benchmarks=benchmarks)"
     )
-    inputs = [asdict(run.files), str(run.record), str(run.accounting), TITLE, str(tmp_path / "page.html")]
+    page, figures = tmp_path / "page.html", tmp_path / "figures"
+    paths = run.record, run.accounting, TITLE, page, figures, run.folder / "benchmarks"
+    inputs = [asdict(run.files), *map(str, paths)]
     subprocess.run(
         [sys.executable, "-c", code], input=json.dumps(inputs), text=True, check=True, cwd=ROOT / "scripts",
         env=os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"},
     )  # fmt: skip
-    assert (tmp_path / "page.html").read_text() == html
+    assert page.read_text() == html
+    files = {path.relative_to(figures): path.read_bytes() for path in figures.rglob("*.*")}
+    kept = run.folder / "report/figures"
+    assert files == {path.relative_to(kept): path.read_bytes() for path in kept.rglob("*.*")}
 
 
 # Numbers are those of the files
@@ -555,6 +680,26 @@ def test_model_and_long_proteins(run, page):
     assert value(shown["dimension"]) == WIDTH
     lengths = [row["residues"] for row in page.tables["Proteins of more than 2000 residues, embedded whole"]]
     assert lengths == ["2100"]
+
+
+def test_nearest_proteins_are_those_of_all_cosines(run, page):
+    vectors: dict[str, np.ndarray] = {}
+    for path in (run.folder / "embeddings/store").rglob("*.h5"):
+        with h5py.File(path) as part:
+            vectors |= dict(zip(part["protein"].asstr()[:], part["mean"][:].astype(float), strict=True))
+    linked = read_tsv(run.files.links[0])[0]["protein"]
+    query = vectors.pop(linked)
+    cosines = {name: query @ v / np.linalg.norm(query) / np.linalg.norm(v) for name, v in vectors.items()}
+    nearest = sorted(cosines, key=lambda name: -cosines[name])[:5]
+    rows = page.tables["Nearest proteins of those that structures are linked to"]
+    assert [row["neighbour"] for row in rows] == nearest
+    assert [row["cosine"] for row in rows] == [f"{cosines[name]:.4f}" for name in nearest]
+    places = pq.read_table(run.files.occurrences).to_pylist()
+    for row in rows:
+        assert row["chain"] == f"my_structure {CHAIN}"
+        of_protein = [place for place in places if place["protein"] == row["neighbour"]]
+        assert value(row["places"]) == len(of_protein)
+        assert (row["sample"], row["label"]) == (of_protein[0]["sample"], of_protein[0]["label"])
 
 
 def test_checks_of_the_simulation(run, page):
@@ -1049,6 +1194,21 @@ def test_principal_components_are_those_of_the_covariance(run):
         np.testing.assert_allclose(points[:, axis], centred @ direction, atol=1e-5)
 
 
+def test_the_map_of_proteins_is_a_file_with_their_ids_and_samples(run, html):
+    rows = read_tsv(run.folder / "report/figures/embeddings/map-of-the-proteins.tsv")
+    proteins, vectors = read_means(run.files.index, 1000)
+    points, _ = principal_components(vectors)
+    seen: dict[str, set[str]] = {}
+    for place in pq.read_table(run.files.occurrences).to_pylist():
+        seen.setdefault(place["protein"], set()).add(place["sample"])
+    assert sorted(row["protein"] for row in rows) == sorted(proteins)
+    for row in rows:
+        (sample,) = seen[row["protein"]] if len(seen[row["protein"]]) == 1 else ["several samples"]
+        assert row["sample"] == row["group"] == sample
+        shown = [float(held) for name, held in row.items() if "component" in name]
+        assert shown == points[proteins.index(row["protein"])].tolist()
+
+
 def test_means_are_read_by_protein_over_several_parts(run):
     proteins, vectors = read_means(run.files.index, 1000)
     parts = list((run.folder / "embeddings/store").rglob("*.h5"))
@@ -1070,7 +1230,7 @@ def test_figures_of_long_runs_and_large_proteins_stay_small():
     noise = np.random.default_rng(1).random((900, 900))
     places = [("A", number, "") for number in range(900)]
     profile = residue_profile({f"replica {n}": noise[n] for n in range(7)}, places, "y")
-    of_structure = 7 * len(drawn) + len(profile) + len(split_map(noise, noise, places, "a", "b"))
+    of_structure = 7 * len(drawn.svg) + len(profile.svg) + len(split_map(noise, noise, places, "a", "b").svg)
     assert MOST_FIGURED * of_structure * 4 / 3 < 9_500_000
 
 
@@ -1078,7 +1238,7 @@ NOTHING, NAN = np.empty(0, np.int64), np.full((3, 3), np.nan)
 
 
 @pytest.mark.parametrize(
-    "svg",
+    "drawing",
     [
         curves({"gap": (NAN[0], NAN[0])}, "x", "y"),
         histogram(NOTHING, NOTHING, "x", "y"),
@@ -1089,8 +1249,8 @@ NOTHING, NAN = np.empty(0, np.int64), np.full((3, 3), np.nan)
         split_map(np.zeros((1, 1)), np.ones((1, 1)), [("", -1, "")], "a", "b"),
     ],
 )
-def test_figures_of_odd_arrays_and_names_are_xml(svg):
-    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+def test_figures_of_odd_arrays_and_names_are_xml(drawing):
+    assert ElementTree.fromstring(drawing.svg).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_residues_are_named_by_their_numbers_and_stand_by_their_index():
@@ -1123,7 +1283,7 @@ def test_of_one_replica_nothing_is_pooled_and_contacts_are_whole_numbers(copy):
             for replica in range(1, REPLICAS + 1):
                 h5[f"replica/{replica}/frame/contacts"][:] = [30, 31] * 5 + [30]
         figures = {
-            block.title: texts(block.svg)
+            block.title: texts(block.drawing.svg)
             for part in coanalysis_parts("x", path, figured=True)
             for block in part.blocks
             if isinstance(block, Figure)
@@ -1131,55 +1291,3 @@ def test_of_one_replica_nothing_is_pooled_and_contacts_are_whole_numbers(copy):
         assert ("pooled" in figures["RMSF"]) is (replicas > 1)
         shown = [text for text in figures["Contacts over time"] if re.match("3[01]", text)]
         assert shown == ["30", "31"]
-
-
-# In a browser
-
-
-def browse(folder: Path, target: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Load a file in headless Chromium, told to stay off the network for its own purposes."""
-    quiet = "gpu quic background-networking component-update sync default-apps extensions"
-    disable = [f"--disable-{name}" for name in quiet.split()]
-    own = ["--headless", "--no-sandbox", "--no-first-run", f"--user-data-dir={folder / 'profile'}"]
-    command = ["chromium", *own, *disable, "--dump-dom", *options, f"file://{target}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-
-
-needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on PATH")
-
-
-def asked_for(folder: Path, page: Path) -> tuple[set[str], list[str]]:
-    """Hosts that a page makes Chromium ask, and what it writes to the console."""
-    requests = folder / "requests.json"
-    done = browse(folder, page, "--enable-logging=stderr", f"--log-net-log={requests}")
-    hosts = set(re.findall(r'"url":"(?:https?|wss?)://([^/"]+)', requests.read_text()))
-    own = re.compile(r"(.*\.)?(google|googleapis|gvt1)\.com")
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return {host for host in hosts if not own.fullmatch(host)}, console
-
-
-@needs_chromium
-def test_a_browser_loads_nothing_and_complains_of_nothing(run, html, tmp_path):
-    other = tmp_path / "other.html"
-    other.write_text("<img src='http://elsewhere.invalid/x.png'><script>console.error('oh')</script>")
-    hosts, console = asked_for(tmp_path, other)
-    assert hosts == {"elsewhere.invalid"} and len(console) == 1, "a page that does so is found out"
-    assert asked_for(tmp_path, run.folder / "report/index.html") == (set(), [])
-
-
-@needs_chromium
-@pytest.mark.parametrize(("width", "cut"), [(390, None), (1280, "0")])
-def test_nothing_sticks_out_on_a_phone(run, html, tmp_path, width, cut):
-    """Nor is a table cut at the width of a desk, where only wide ones scroll on a phone."""
-    frame = tmp_path / "frame.html"
-    wide = "[...d.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
-    measure = f"(d => ['scrollWidth', 'clientWidth'].map(k => d.documentElement[k]).concat({wide}).join(' '))"
-    frame.write_text(
-        f'<iframe width="{width}" height="800" style="border:0" src="{run.folder / "report/index.html"}" '
-        f'onload="document.title = {measure}(this.contentDocument)"></iframe>'
-    )
-    done = browse(tmp_path, frame, "--allow-file-access-from-files", "--window-size=1400,900")
-    found = re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout)
-    assert found, done.stdout[:500]
-    assert int(found[1]) <= int(found[2]) <= width
-    assert cut in (None, found[3])

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from helixflow.embeddings.reading import open_pooled
 from helixflow.files import read_json
 from helixflow.report.blocks import Figure, Json, Section, Table, facts, percent, plural, table
-from helixflow.report.figures import COLOURS, scatter_map
+from helixflow.report.canvas import COLOURS
+from helixflow.report.figures import scatter_map
 from helixflow.tables import read_rows
 
 StrPath = str | os.PathLike[str]
@@ -31,6 +32,7 @@ def embeddings_section(
     trained: int,
     database: sqlite3.Connection,
     jobs: Sequence[StrPath] = (),
+    neighbours: Sequence[str | Table] = (),
 ) -> Section:
     """Show what made the embeddings, and a map of the proteins.
 
@@ -48,6 +50,8 @@ def embeddings_section(
         See `seen_proteins`.
     jobs : sequence of path
         Summaries of the jobs that embedded.
+    neighbours : sequence of str or Table
+        See `neighbours_table`.
     """
     section = Section("embeddings", "Embeddings")
     section.blocks.append(
@@ -71,7 +75,7 @@ def embeddings_section(
     if long:
         caption = f"Proteins of more than {trained} residues, embedded whole"
         section.blocks.append(table(caption, "protein: | residues #", long))
-    section.blocks.append(_embedding_map(index, database))
+    section.blocks += [*neighbours, _embedding_map(index, database)]
     return section
 
 
@@ -112,15 +116,19 @@ def _embedding_map(index: StrPath, database: sqlite3.Connection) -> Figure | str
     total = Counter(samples)
     ranked = sorted(total, key=lambda sample: (-total[sample], sample))
     own, others = ranked[: len(COLOURS)], set(ranked[len(COLOURS) :])
-    of_sample = np.array(samples)
-    groups = {sample: points[of_sample == sample] for sample in own}
+    of_sample, ids = np.array(samples), np.array(proteins)
+    chosen = {sample: of_sample == sample for sample in own}
     if others:
-        groups[f"{len(others)} other samples"] = points[np.isin(of_sample, sorted(others))]
+        chosen[f"{len(others)} other samples"] = np.isin(of_sample, sorted(others))
+    groups = {name: points[rows] for name, rows in chosen.items()}
+    told = {name: {"protein": ids[rows], "sample": of_sample[rows]} for name, rows in chosen.items()}
     first, second = (percent(share, 1) for share in explained)
     drawn = f" These are {MOST_POINTS} proteins drawn at random." if len(proteins) == MOST_POINTS else ""
     return Figure(
         "Map of the proteins",
-        scatter_map(groups, f"first component ({first} of the variance)", f"second component ({second})"),
+        scatter_map(
+            groups, f"first component ({first} of the variance)", f"second component ({second})", told
+        ),
         f"Scatter plot of {len(proteins)} proteins on two principal components of their mean embeddings.",
         "A point is a distinct protein, at the first two principal components of the proteins' mean vectors. "
         f"They show {percent(sum(explained), 1)} of the variance: far points differ, near ones may.{drawn}",
