@@ -1080,7 +1080,7 @@ def test_figures_of_long_runs_and_large_proteins_stay_small():
     noise = np.random.default_rng(1).random((900, 900))
     places = [("A", number, "") for number in range(900)]
     profile = residue_profile({f"replica {n}": noise[n] for n in range(7)}, places, "y")
-    of_structure = 7 * len(drawn) + len(profile) + len(split_map(noise, noise, places, "a", "b"))
+    of_structure = 7 * len(drawn.svg) + len(profile.svg) + len(split_map(noise, noise, places, "a", "b").svg)
     assert MOST_FIGURED * of_structure * 4 / 3 < 9_500_000
 
 
@@ -1088,7 +1088,7 @@ NOTHING, NAN = np.empty(0, np.int64), np.full((3, 3), np.nan)
 
 
 @pytest.mark.parametrize(
-    "svg",
+    "drawing",
     [
         curves({"gap": (NAN[0], NAN[0])}, "x", "y"),
         histogram(NOTHING, NOTHING, "x", "y"),
@@ -1099,8 +1099,8 @@ NOTHING, NAN = np.empty(0, np.int64), np.full((3, 3), np.nan)
         split_map(np.zeros((1, 1)), np.ones((1, 1)), [("", -1, "")], "a", "b"),
     ],
 )
-def test_figures_of_odd_arrays_and_names_are_xml(svg):
-    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+def test_figures_of_odd_arrays_and_names_are_xml(drawing):
+    assert ElementTree.fromstring(drawing.svg).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_residues_are_named_by_their_numbers_and_stand_by_their_index():
@@ -1133,7 +1133,7 @@ def test_of_one_replica_nothing_is_pooled_and_contacts_are_whole_numbers(copy):
             for replica in range(1, REPLICAS + 1):
                 h5[f"replica/{replica}/frame/contacts"][:] = [30, 31] * 5 + [30]
         figures = {
-            block.title: texts(block.svg)
+            block.title: texts(block.drawing.svg)
             for part in coanalysis_parts("x", path, figured=True)
             for block in part.blocks
             if isinstance(block, Figure)

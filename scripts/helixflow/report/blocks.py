@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from numpy.typing import NDArray
+
 #: Rows of a table that are shown; the files have the others.
 MOST_ROWS = 200
 #: What stands where a file holds no number.
@@ -14,6 +16,8 @@ MISSING = "not available"
 
 #: What a stage wrote as JSON.
 Json = dict[str, Any]
+#: Columns of one length, by names that have the units.
+Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
 
 _KINDS = {"#": "number", ":": "code"}
 
@@ -42,11 +46,32 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """A drawing and what it shows.
+
+    Parameters
+    ----------
+    svg : str
+    data : mapping of str to (n,)
+        All values that are shown, not only those there is room for, by names that have their units.
+    """
+
+    svg: str
+    data: Columns
+
+    def __post_init__(self) -> None:
+        """Refuse columns that do not belong together."""
+        lengths = {name: len(column) for name, column in self.data.items()}
+        if not lengths or len(set(lengths.values())) > 1:
+            raise ValueError(f"expected columns of one length, but got {lengths}")
+
+
+@dataclass(frozen=True)
 class Figure:
     """A drawing, what it shows in words, and how to read it; a `wide` one has a row of its own."""
 
     title: str
-    svg: str
+    drawing: Drawing
     alt: str
     reading: str
     wide: bool = False

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from helixflow.embeddings.reading import open_pooled
 from helixflow.files import read_json
 from helixflow.report.blocks import Figure, Json, Section, Table, facts, percent, plural, table
-from helixflow.report.figures import COLOURS, scatter_map
+from helixflow.report.canvas import COLOURS
+from helixflow.report.figures import scatter_map
 from helixflow.tables import read_rows
 
 StrPath = str | os.PathLike[str]

@@ -1,24 +1,27 @@
-"""The figures: plain arrays in, SVG text out, with the same bytes each time.
-
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart; lines and points differ
-in their dashes and marks too.
-"""
+"""The kinds of figures: plain arrays in, drawings with what they show out."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from helixflow.report.blocks import Drawing
+from helixflow.report.canvas import (
+    COLOURS,
+    GREY,
+    INK,
+    LINE,
+    MARKS,
+    colour_bar,
+    drawing,
+    label_axes,
+    line_styles,
+    shorten,
+)
 
 Array = NDArray[np.floating[Any]]
 #: Chain, number and insertion code of a residue in the file of its structure.
@@ -30,42 +33,13 @@ MOST_POINTS = 300
 MOST_TICKS = 7
 #: Names up to which a matrix is drawn in the width of other figures.
 NARROW = 12
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES = ("-", "--", "-.", ":")
-MARKS = ("o", "s", "^", "D", "v", "P", "X")
-GREY = "#8a8f98"
 
 _RESIDUE = "residue, numbered as in the structure"
-_INK, _LINE = "#1c2430", "#5b6573"
-_FONT = "DejaVu Sans"
-_PAGE_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_STYLE: Any = {
-    # Names of parts of a drawing are random otherwise.
-    "svg.hashsalt": "helixflow",
-    # Text is set by the browser, in the fonts of the page; names in it are no formulas.
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.sans-serif": [_FONT],
-    "font.size": 10,
-    "text.color": _INK,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _INK,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "lines.linewidth": 1.3,
-}
-_NAMELESS = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
-def curves(series: Mapping[str, tuple[Array, Array]], x_label: str, y_label: str, whole: bool = False) -> str:
+def curves(
+    series: Mapping[str, tuple[Array, Array]], x_label: str, y_label: str, whole: bool = False
+) -> Drawing:
     """Draw curves over one axis.
 
     Parameters
@@ -79,17 +53,23 @@ def curves(series: Mapping[str, tuple[Array, Array]], x_label: str, y_label: str
     """
     from matplotlib.ticker import MaxNLocator
 
-    with _drawing(5.0, 2.9) as (axes, finish):
-        for (name, (x, y)), style in zip(series.items(), _line_styles(), strict=False):
+    with drawing(5.0, 2.9) as (axes, finish):
+        for (name, (x, y)), style in zip(series.items(), line_styles(), strict=False):
             step = max(1, -(-len(x) // MOST_POINTS))
-            axes.plot(x[::step], y[::step], label=_short(name), **style)
+            axes.plot(x[::step], y[::step], label=shorten(name), **style)
         if whole:
             axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        _label(axes, x_label, y_label, legend=len(series) > 1)
-    return finish()
+        label_axes(axes, x_label, y_label, legend=len(series) > 1)
+    return finish(
+        {
+            "curve": _repeated({name: len(x) for name, (x, _) in series.items()}),
+            x_label: _joined([x for x, _ in series.values()]),
+            y_label: _joined([y for _, y in series.values()]),
+        }
+    )
 
 
-def residue_profile(series: Mapping[str, Array], places: Sequence[Place], y_label: str) -> str:
+def residue_profile(series: Mapping[str, Array], places: Sequence[Place], y_label: str) -> Drawing:
     """Draw a value per residue.
 
     Parameters
@@ -101,18 +81,20 @@ def residue_profile(series: Mapping[str, Array], places: Sequence[Place], y_labe
     y_label : str
         With its unit.
     """
-    with _drawing(5.0, 2.9) as (axes, finish):
-        for (name, values), style in zip(series.items(), _line_styles(), strict=False):
-            axes.plot(np.arange(len(values)), values, label=_short(name), **style)
+    with drawing(5.0, 2.9) as (axes, finish):
+        for (name, values), style in zip(series.items(), line_styles(), strict=False):
+            axes.plot(np.arange(len(values)), values, label=shorten(name), **style)
         starts = _chain_starts(places)
         for chain, start in starts.items() if len(starts) > 1 else ():
             axes.axvline(start - 0.5, color=GREY, linewidth=0.6)
             place = ("data", "axes fraction")
-            axes.annotate(_short(chain), (start, 1), xycoords=place, fontsize=9, color=_LINE)
+            axes.annotate(shorten(chain), (start, 1), xycoords=place, fontsize=9, color=LINE)
         ticks = residue_ticks(places)
         axes.set_xticks(list(ticks), ticks.values())
-        _label(axes, _RESIDUE, y_label, legend=len(series) > 1)
-    return finish()
+        label_axes(axes, _RESIDUE, y_label, legend=len(series) > 1)
+    residues = residue_columns([place for values in series.values() for place in places[: len(values)]])
+    curve = _repeated({name: len(values) for name, values in series.items()})
+    return finish({"curve": curve} | residues | {y_label: _joined(list(series.values()))})
 
 
 def residue_ticks(places: Sequence[Place]) -> dict[int, str]:
@@ -130,7 +112,7 @@ def residue_ticks(places: Sequence[Place]) -> dict[int, str]:
     for at in (*starts.values(), *rounded):
         if all(abs(at - other) >= apart for other in ticks):
             chain, number, insertion = places[at]
-            ticks[at] = _short(f"{chain if len(starts) > 1 else ''} {number}{insertion}".strip())
+            ticks[at] = shorten(f"{chain if len(starts) > 1 else ''} {number}{insertion}".strip())
     return ticks
 
 
@@ -140,118 +122,101 @@ def _chain_starts(places: Sequence[Place]) -> dict[str, int]:
     return {chain: chains.index(chain) for chain in dict.fromkeys(chains)}
 
 
-def histogram(values: NDArray[np.int64], counts: NDArray[np.int64], x_label: str, y_label: str) -> str:
+def histogram(values: NDArray[np.int64], counts: NDArray[np.int64], x_label: str, y_label: str) -> Drawing:
     """Draw how often whole numbers occur, (n,) each, ascending, in at most 40 bins of one width."""
     from matplotlib.ticker import MaxNLocator
 
-    with _drawing(5.0, 2.9) as (axes, finish):
+    with drawing(5.0, 2.9) as (axes, finish):
         if len(values):
             width = -(-int(values[-1] - values[0] + 1) // 40)
             edges = np.arange(values[0], values[-1] + width + 1, width).tolist()
             axes.hist(values, edges, weights=counts, color=COLOURS[0], edgecolor="white", linewidth=0.4)
             axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        _label(axes, x_label, y_label)
-    return finish()
+        label_axes(axes, x_label, y_label)
+    return finish({x_label: values, y_label: counts})
 
 
-def matrix(values: Array, names: Sequence[str], colour_label: str) -> str:
+def matrix(values: Array, names: Sequence[str], colour_label: str) -> Drawing:
     """Draw a symmetric (n, n) matrix of shares from 0 to 1, with numbers in it where there is room.
 
     Only rows have names. For more than `NARROW` names the drawing is wider than others.
     """
     narrow = len(names) <= NARROW
-    with _drawing(*((5.0, 3.5) if narrow else (8.0, 6.2))) as (axes, finish):
+    with drawing(*((5.0, 3.5) if narrow else (8.0, 6.2))) as (axes, finish):
         image = axes.imshow(values, vmin=0, vmax=1, cmap="Blues")
         axes.set_xticks([])
-        axes.set_yticks(range(len(names)), [_short(name) for name in names])
+        axes.set_yticks(range(len(names)), [shorten(name) for name in names])
         axes.tick_params(length=0, labelsize=9 if narrow else 8)
         axes.spines[:].set_visible(False)
         if len(names) <= 8:
             for (row, column), value in np.ndenumerate(values):
-                ink = "white" if value > 0.55 else _INK
+                ink = "white" if value > 0.55 else INK
                 axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=9, color=ink)
-        _colour_bar(axes, image, colour_label, "right")
-    return finish()
+        colour_bar(axes, image, colour_label, "right")
+    first, second = np.triu_indices(len(names))
+    of = np.array(names, object)
+    return finish({"first": of[first], "second": of[second], colour_label: values[first, second]})
 
 
-def scatter_map(points: Mapping[str, Array], x_label: str, y_label: str) -> str:
+def scatter_map(points: Mapping[str, Array], x_label: str, y_label: str) -> Drawing:
     """Draw points in the plane by group, (n, 2) each; groups behind the seventh are grey."""
-    with _drawing(5.0, 4.2) as (axes, finish):
+    with drawing(5.0, 4.2) as (axes, finish):
         for rank, (name, xy) in enumerate(points.items()):
             colour, mark = (COLOURS[rank], MARKS[rank]) if rank < len(COLOURS) else (GREY, ".")
             axes.scatter(
                 xy[:, 0], xy[:, 1], s=22, c=colour, marker=mark, alpha=0.8, linewidths=0.4,
-                edgecolors="white", label=_short(name), rasterized=len(xy) > 1000,
+                edgecolors="white", label=shorten(name), rasterized=len(xy) > 1000,
             )  # fmt: skip
-        _label(axes, x_label, y_label, legend=True)
-    return finish()
+        label_axes(axes, x_label, y_label, legend=True)
+    return finish(
+        {
+            "group": _repeated({name: len(xy) for name, xy in points.items()}),
+            x_label: _joined([xy[:, 0] for xy in points.values()]),
+            y_label: _joined([xy[:, 1] for xy in points.values()]),
+        }
+    )
 
 
-def split_map(upper: Array, lower: Array, places: Sequence[Place], upper_label: str, lower_label: str) -> str:
+def split_map(
+    upper: Array, lower: Array, places: Sequence[Place], upper_label: str, lower_label: str
+) -> Drawing:
     """Draw two symmetric (N, N) matrices over N residues as one square, each with a scale of its own.
 
     Above the diagonal is `upper`, from 0 to 1; below it `lower`, over the range of its values.
     """
-    with _drawing(5.0, 5.4) as (axes, finish):
+    with drawing(5.0, 5.4) as (axes, finish):
         above = np.tri(len(upper), k=-1, dtype=bool).T
-        first = axes.imshow(np.ma.masked_where(~above, upper), vmin=0, vmax=1, cmap="Blues")
-        second = axes.imshow(np.ma.masked_where(~above.T, lower), cmap="Oranges")
+        above_image = axes.imshow(np.ma.masked_where(~above, upper), vmin=0, vmax=1, cmap="Blues")
+        below_image = axes.imshow(np.ma.masked_where(~above.T, lower), cmap="Oranges")
         axes.set_facecolor("#f1f3f5")
         ticks = residue_ticks(places)
         axes.set_xticks(list(ticks), ticks.values())
         axes.set_yticks(list(ticks), ticks.values())
         axes.set_xlabel(_RESIDUE)
         axes.set_ylabel(_RESIDUE)
-        _colour_bar(axes, first, upper_label, "top")
-        _colour_bar(axes, second, lower_label, "bottom")
-    return finish()
+        colour_bar(axes, above_image, upper_label, "top")
+        colour_bar(axes, below_image, lower_label, "bottom")
+    first, second = np.triu_indices(len(upper), 1)
+    pairs = residue_columns(places, first, "first ") | residue_columns(places, second, "second ")
+    return finish(pairs | {upper_label: upper[first, second], lower_label: lower[first, second]})
 
 
-@contextmanager
-def _drawing(width: float, height: float) -> Iterator[tuple[Axes, Callable[[], str]]]:
-    """Give axes of a size in inches to draw on, and a function that gives the SVG afterwards."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(_STYLE):
-        figure = Figure((width, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        svg: list[str] = []
-        yield figure.add_subplot(), svg.pop
-        svg.append(_to_svg(figure))
+def residue_columns(
+    places: Sequence[Place], chosen: NDArray[np.intp] | None = None, prefix: str = ""
+) -> dict[str, NDArray[Any]]:
+    """Give chain, number and insertion code of residues as columns, of all or of those at some indexes."""
+    columns = {
+        f"{prefix}chain": np.array([chain for chain, _, _ in places], object),
+        f"{prefix}residue": np.array([number for _, number, _ in places], np.int64),
+        f"{prefix}insertion code": np.array([insertion for _, _, insertion in places], object),
+    }
+    return columns if chosen is None else {name: column[chosen] for name, column in columns.items()}
 
 
-def _to_svg(figure: Figure) -> str:
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", dpi=100, metadata=_NAMELESS)
-    svg = stream.getvalue().replace(f"'{_FONT}', sans-serif", _PAGE_FONTS)
-    # Two decimals of 1/72 inch are finer than any screen or printer.
-    return re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg)
+def _repeated(lengths: Mapping[str, int]) -> list[str]:
+    """Name each value of curves that stand below each other."""
+    return [name for name, length in lengths.items() for _ in range(length)]
 
 
-def _line_styles() -> Iterator[dict[str, Any]]:
-    for number in count():
-        yield {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
-
-
-def _label(axes: Axes, x_label: str, y_label: str, legend: bool = False) -> None:
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.margins(x=0.02)
-    if legend:
-        longest = max(len(str(artist.get_label())) for artist in axes.get_legend_handles_labels()[0])
-        axes.figure.legend(loc="outside upper left", ncols=3 if longest <= 14 else 2)
-
-
-def _colour_bar(axes: Axes, image: Any, label: str, location: str) -> None:
-    bar = axes.figure.colorbar(image, ax=axes, location=location, shrink=0.8, aspect=30)
-    bar.set_label(label)
-    bar.outline.set_visible(False)
-
-
-def _short(name: str, most: int = 24) -> str:
-    """Leave out the middle of a long name, and what XML has no room for."""
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
-    half = most // 2
-    return shown if len(shown) <= most else f"{shown[:half]}…{shown[1 - half :]}"
+def _joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(columns) if columns else np.empty(0)

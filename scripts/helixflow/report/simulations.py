@@ -104,11 +104,11 @@ def read_energies(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64]
 
 
 def _energy_figures(paths: Mapping[int, str]) -> list[Figure]:
-    drawn = list(paths.items())[:MOST_DRAWN]
-    energies = {f"replica {replica}": read_energies(path) for replica, path in drawn}
+    first = list(paths.items())[:MOST_DRAWN]
+    energies = {f"replica {replica}": read_energies(path) for replica, path in first}
     figures = []
     for column, title, label, reading in _ENERGIES:
         series = {replica: (values["time_ps"], values[column]) for replica, values in energies.items()}
-        svg = curves(series, "time (ps)", label)
-        figures.append(Figure(title, svg, f"{title} over time, a curve per replica.", reading))
+        drawn = curves(series, "time (ps)", label)
+        figures.append(Figure(title, drawn, f"{title} over time, a curve per replica.", reading))
     return figures
