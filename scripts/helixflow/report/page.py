@@ -10,7 +10,7 @@ from typing import Any
 
 from helixflow.files import read_json, read_tsv, write_text
 from helixflow.report.accounting import StageFiles
-from helixflow.report.blocks import Figure, Section, Table
+from helixflow.report.blocks import Figure, Section, Table, View
 from helixflow.report.brought import brought_notices, brought_sections
 from helixflow.report.buckets import buckets_section, read_spectrum
 from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
@@ -28,6 +28,7 @@ from helixflow.report.structures import (
     setup_part,
     structures_table,
 )
+from helixflow.report.view import page_programs
 
 #: Structures that get figures, and those that get a section, so that the page stays below 10 MB.
 MOST_FIGURED, MOST_SHOWN = 8, 100
@@ -129,12 +130,13 @@ def render(title: str, summary: str, notices: Sequence[Notice], sections: Sequen
         lstrip_blocks=True,
     )
     environment.filters["data_uri"] = _data_uri
-    environment.tests |= {"table": _is(Table), "figure": _is(Figure)}
+    environment.tests |= {"table": _is(Table), "figure": _is(Figure), "view": _is(View)}
     return environment.get_template(_TEMPLATE).render(
         title=title,
         summary=summary,
         notices=notices,
         sections=sections,
+        programs=page_programs(sections),
         titles={section.anchor: section.title for section in sections},
     )
 
