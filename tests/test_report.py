@@ -40,9 +40,10 @@ from helixflow.proteins import call_genes, collect_proteins, read_chains, read_p
 from helixflow.provenance import git_state, record_run, sheet_rows
 from helixflow.report import StageFiles, write_accounting, write_report
 from helixflow.report.accounting import Entry, analysed_in, replica_of
+from helixflow.report.analysis import MOST_DRAWN
 from helixflow.report.blocks import Figure, number
 from helixflow.report.buckets import Spectrum
-from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
+from helixflow.report.coanalysis import coanalysis_parts
 from helixflow.report.embeddings import principal_components, read_means
 from helixflow.report.figures import curves, histogram, matrix, residue_profile, residue_ticks, split_map
 from helixflow.report.links import links_part

@@ -10,10 +10,11 @@ from typing import Any
 
 from helixflow.files import read_json, read_tsv, write_text
 from helixflow.report.accounting import StageFiles
+from helixflow.report.analysis import MOST_DRAWN
 from helixflow.report.blocks import Figure, Section, Table, View
 from helixflow.report.brought import brought_notices, brought_sections
 from helixflow.report.buckets import buckets_section, read_spectrum
-from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
+from helixflow.report.coanalysis import coanalysis_parts
 from helixflow.report.embeddings import embeddings_section, find_long
 from helixflow.report.figures import MOST_POINTS
 from helixflow.report.links import links_part

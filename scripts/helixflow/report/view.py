@@ -131,7 +131,8 @@ def view_of(
         "colourings": [drawn for _, drawn in colourings],
     }
     reading = (
-        "The first frame of the first replica: helices as coils, strands as arrows. Drag to turn it, point at "
+        "The first frame of the first replica: helices as coils, strands as arrows. Drag to turn it, point "
+        "at "
         "a residue for its value; with the keyboard, arrows turn it and + and − zoom. The wheel zooms once "
         "the view was clicked."
     )
