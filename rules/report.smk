@@ -4,6 +4,7 @@ Reads   what every stage wrote                    see stage_files
 Writes  results/provenance/run.json               versions, sheet, configuration, seeds, git commit
         results/provenance/accounting.tsv         in = out + set aside, for every stage and item
         results/report/index.html                 one page that needs nothing else
+        results/report/figures/{section}/         each of its figures as .svg, and what it shows as .tsv
 """
 
 from helixflow.provenance import sheet_rows
@@ -86,6 +87,7 @@ rule write_report:
         accounting="results/provenance/accounting.tsv",
     output:
         page="results/report/index.html",
+        figures=directory("results/report/figures"),
     log:
         "logs/write_report.log",
     benchmark:

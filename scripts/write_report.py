@@ -8,4 +8,4 @@ from helixflow.report import StageFiles, write_report
 
 inputs = dict(snakemake.input)
 run, accounting = inputs.pop("run"), inputs.pop("accounting")
-write_report(StageFiles(**inputs), run, accounting, snakemake.output.page, **snakemake.params)
+write_report(StageFiles(**inputs), run, accounting, **snakemake.output, **snakemake.params)

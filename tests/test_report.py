@@ -41,10 +41,11 @@ from helixflow.provenance import git_state, record_run, sheet_rows
 from helixflow.report import StageFiles, write_accounting, write_report
 from helixflow.report.accounting import Entry, analysed_in, replica_of
 from helixflow.report.analysis import MOST_DRAWN
-from helixflow.report.blocks import Figure, number
+from helixflow.report.blocks import Drawing, Figure, Section, number
 from helixflow.report.buckets import Spectrum
 from helixflow.report.coanalysis import coanalysis_parts
 from helixflow.report.embeddings import principal_components, read_means
+from helixflow.report.figure_files import place_figures, write_figures
 from helixflow.report.figures import curves, histogram, matrix, residue_profile, residue_ticks, split_map
 from helixflow.report.links import links_part
 from helixflow.report.notices import EXPECTED, find_notices
@@ -115,7 +116,9 @@ class Run:
         return read_tsv(self.accounting)
 
     def write(self, page: Path, title: str = TITLE) -> str:
-        write_report(self.files, self.record, self.accounting, page, title=title, max_length_trained=2000)
+        figures = page.with_name("figures")
+        settings = {"title": title, "max_length_trained": 2000}
+        write_report(self.files, self.record, self.accounting, page, figures, **settings)
         return page.read_text()
 
 
@@ -451,7 +454,7 @@ def test_the_page_is_whole_in_itself(page, html):
         if key in attributes
     ]
     assert len(targets) > 20
-    assert all(target.startswith(("#", "data:image/svg+xml;base64,")) for target in targets)
+    assert all(target.startswith(("#", "data:image/svg+xml;base64,", "figures/")) for target in targets)
     assert "url(" not in html and "@import" not in html
     assert [a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"] == [
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -465,7 +468,7 @@ def test_every_section_is_there_and_linked(page):
     assert [anchor for anchor in anchors if anchor in SECTIONS] == SECTIONS
     parts = ["cleaning", "setup", "simulation", "links", "motion", "contacts"]
     assert [f"structure-my_structure-{part}" for part in parts] == [a for a in anchors if a.count("-") == 2]
-    linked = {a["href"][1:] for tag, a in page.tags if tag == "a"}
+    linked = {a["href"][1:] for tag, a in page.tags if tag == "a" and a["href"].startswith("#")}
     assert set(SECTIONS) | {"structure-my_structure"} <= linked <= set(anchors)
 
 
@@ -473,6 +476,89 @@ def test_every_figure_says_in_words_what_it_shows(page):
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(images) == 13
     assert all(len(image["alt"]) > 30 for image in images)
+
+
+def test_every_figure_is_a_file_with_its_data(run, page, html):
+    folder = run.folder / "report"
+    named = {a["href"] for tag, a in page.tags if tag == "a" and not a["href"].startswith("#")}
+    assert named == {str(path.relative_to(folder)) for path in (folder / "figures").rglob("*.*")}
+    assert len(named) == 2 * 13
+    for svg in (folder / "figures").rglob("*.svg"):
+        assert base64.b64encode(svg.read_bytes()).decode() in html
+        header, *rows = [line.split("\t") for line in svg.with_suffix(".tsv").read_text().splitlines()]
+        assert len(rows) > 2 and {len(row) for row in rows} == {len(header)}
+
+
+def test_the_data_of_a_figure_are_those_of_the_file_with_all_digits(run, html):
+    figures = run.folder / "report/figures/structure-my_structure-motion"
+    rows = read_tsv(figures / "rmsd.tsv")
+    with h5py.File(run.files.coanalysis[0]) as h5:
+        assert [float(row["RMSD of C-alphas (nm)"]) for row in rows] == h5["frame/rmsd_nm"][:].tolist()
+        assert [row["curve"] for row in rows] == [f"replica {n}" for n in h5["frame/replica"][:]]
+        cosine = h5["pair/embedding_cosine"][:]
+    rows = read_tsv(figures.with_name("structure-my_structure-contacts") / "contacts-beside-embeddings.tsv")
+    shown = [float(row["below the diagonal: cosine similarity of embeddings"]) for row in rows]
+    np.testing.assert_array_equal(shown, cosine[np.triu_indices(len(cosine), 1)])
+    assert (rows[0]["first chain"], rows[0]["first residue"], rows[0]["second residue"]) == (
+        CHAIN,
+        "151",
+        "152",
+    )
+
+
+def test_files_of_figures_have_safe_names_of_their_own(tmp_path):
+    drawn = Drawing("<svg/>", {"a\tb": ["x\ny", None], "c": np.array([0.1, np.nan], np.float32)})
+    titles = ["Same", "same", "../../etc/passwd", "", "é" * 300, "a/b:c*d?<script>"]
+    figures = [Figure(title, drawn, "", "") for title in titles]
+    sections = [
+        Section("../up", "s", [*figures], [Section("..\\up", "p", [*figures])]),
+        Section("", "", [*figures]),
+    ]
+    place_figures(sections)
+    write_figures(sections, tmp_path / "figures")
+    paths = [path.relative_to(tmp_path / "figures") for path in (tmp_path / "figures").rglob("*.svg")]
+    assert len({str(path).lower() for path in paths}) == len(paths) == 18
+    assert {len(path.parts) for path in paths} == {2}
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{,90}", part) for path in paths for part in path.parts)
+    assert list(tmp_path.iterdir()) == [tmp_path / "figures"]
+    text = (tmp_path / "figures/up/same.tsv").read_text()
+    assert text == "a\N{REPLACEMENT CHARACTER}b\tc\nx\N{REPLACEMENT CHARACTER}y\t0.1\n\tnan\n"
+
+
+def test_columns_of_a_drawing_have_one_length():
+    for data in ({}, {"a": [1], "b": [1, 2]}):
+        with pytest.raises(ValueError, match="columns of one length"):
+            Drawing("<svg/>", data)
+
+
+def test_drawings_that_do_not_fit_are_files_alone_and_the_page_says_so(copy, monkeypatch):
+    whole = copy.write(copy.folder / "whole/index.html")
+    monkeypatch.setattr("helixflow.report.page.MOST_BYTES", len(whole) - 1000)
+    html = copy.write(copy.folder / "cut/index.html")
+    assert len(html.encode()) <= len(whole) - 1000
+    missing = [svg for svg in (copy.folder / "cut/figures").rglob("*.svg") if encoded(svg) not in html]
+    assert len(missing) == 1
+    assert len(encoded(missing[0])) == max(
+        len(encoded(svg)) for svg in (copy.folder / "whole").rglob("*.svg")
+    )
+    assert "1 drawing is not on this page" in html and "The drawing is left out here" in html
+
+
+def test_figures_stay_as_they_were_where_the_page_cannot_be_written(copy):
+    figures = copy.folder / "report/figures"
+    before = {path: path.read_bytes() for path in figures.rglob("*.*")}
+    assert before
+    (copy.folder / "report/taken.html").mkdir()
+    change_json(model="another")(copy.files.model)
+    with pytest.raises(IsADirectoryError):
+        copy.write(copy.folder / "report/taken.html")
+    assert {path: path.read_bytes() for path in figures.rglob("*.*")} == before
+    assert sorted(path.name for path in figures.parent.iterdir()) == ["figures", "index.html", "taken.html"]
+
+
+def encoded(path: Path) -> str:
+    """A file as it is in the page."""
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 def test_hostile_names_are_shown_as_text(page, html):
@@ -490,15 +576,20 @@ def test_hostile_names_are_shown_as_text(page, html):
 def test_the_same_inputs_give_the_same_bytes(run, html, tmp_path):
     code = (
         "import json, sys; from helixflow.report import StageFiles, write_report\n"
-        "files, run, accounting, title, page = json.load(sys.stdin)\n"
-        "write_report(StageFiles(**files), run, accounting, page, title=title, max_length_trained=2000)"
+        "files, run, accounting, title, page, figures = json.load(sys.stdin)\n"
+        "write_report(StageFiles(**files), run, accounting, page, figures, title=title, "
+        "max_length_trained=2000)"
     )
-    inputs = [asdict(run.files), str(run.record), str(run.accounting), TITLE, str(tmp_path / "page.html")]
+    page, figures = tmp_path / "page.html", tmp_path / "figures"
+    inputs = [asdict(run.files), *map(str, (run.record, run.accounting, TITLE, page, figures))]
     subprocess.run(
         [sys.executable, "-c", code], input=json.dumps(inputs), text=True, check=True, cwd=ROOT / "scripts",
         env=os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"},
     )  # fmt: skip
-    assert (tmp_path / "page.html").read_text() == html
+    assert page.read_text() == html
+    files = {path.relative_to(figures): path.read_bytes() for path in figures.rglob("*.*")}
+    kept = run.folder / "report/figures"
+    assert files == {path.relative_to(kept): path.read_bytes() for path in kept.rglob("*.*")}
 
 
 # Numbers are those of the files

@@ -47,6 +47,26 @@ def whole_file(final: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside `final` that takes its place when the block succeeds.
+
+    When the block raises, the temporary folder is removed and what was under `final` before stays.
+    """
+    final = Path(final)
+    temporary = final.with_name(f".{secrets.token_hex(6)}.{final.name}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                _to_disk(path)
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.replace(final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def cache_folder() -> Path:
     """Return the folder of what can be made again, in XDG_CACHE_HOME or below the home."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "helixflow")
@@ -67,9 +87,15 @@ def remove_all_leftovers(folder: str | os.PathLike[str], apart: str | os.PathLik
     """
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if Path(place, name).absolute() != Path(apart).absolute()]
-        for name in names:
-            if re.fullmatch(r"\.[0-9a-f]{12}\..+", name):
-                Path(place, name).unlink(missing_ok=True)
+        for name in filter(_is_leftover, names):
+            Path(place, name).unlink(missing_ok=True)
+        for name in filter(_is_leftover, folders):
+            shutil.rmtree(Path(place, name), ignore_errors=True)
+
+
+def _is_leftover(name: str) -> bool:
+    """Tell whether this is the temporary name of a file or folder."""
+    return bool(re.fullmatch(r"\.[0-9a-f]{12}\..+", name))
 
 
 def _to_disk(path: Path) -> None:

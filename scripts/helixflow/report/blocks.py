@@ -68,13 +68,19 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing, what it shows in words, and how to read it; a `wide` one has a row of its own."""
+    """A drawing, what it shows in words, and how to read it; a `wide` one has a row of its own.
+
+    `file` is its path below the folder of figures, without ending; the drawing of one that is not
+    `shown` is there alone.
+    """
 
     title: str
     drawing: Drawing
     alt: str
     reading: str
     wide: bool = False
+    file: str = ""
+    shown: bool = True
 
 
 @dataclass(frozen=True)
@@ -172,3 +178,8 @@ def percent(part: float, whole: float) -> str:
 def plural(count: int, noun: str) -> str:
     """Write a count and its noun, as in "1 residue" and "70 residues"."""
     return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """Show U+FFFD for what would end a line or a column, and what XML has no room for."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from helixflow.report.blocks import Columns, Drawing
+from helixflow.report.blocks import Columns, Drawing, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,6 +110,6 @@ def colour_bar(axes: Axes, image: Any, label: str, location: str) -> None:
 
 def shorten(name: str, most: int = 24) -> str:
     """Leave out the middle of a long name, and what XML has no room for."""
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+    shown = printable(name)
     half = most // 2
     return shown if len(shown) <= most else f"{shown[:half]}…{shown[1 - half :]}"

@@ -153,7 +153,7 @@ def _together(h5: h5py.File) -> Figure:
 
 
 def structure_blocks(h5: h5py.File, backbone: Backbone, title: str) -> list[str | Table | Figure | View]:
-    """Show the starting structure in 3-D, coloured by what was found, and in a drawing that needs no program."""
+    """Show the starting structure in 3-D, coloured by what was found, and drawn without a program."""
     rmsf, own = h5["residue/rmsf_nm"][:], own_mode(h5)
     colourings = [
         by_value("RMSF", "RMSF of C-alpha", "nm", rmsf),

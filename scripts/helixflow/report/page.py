@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from helixflow.files import read_json, read_tsv, write_text
+from helixflow.files import read_json, read_tsv, whole_folder, write_text
 from helixflow.report.accounting import StageFiles
 from helixflow.report.analysis import MOST_DRAWN
-from helixflow.report.blocks import Figure, Section, Table, View
+from helixflow.report.blocks import Figure, Section, Table, View, plural
 from helixflow.report.brought import brought_notices, brought_sections
 from helixflow.report.buckets import buckets_section, read_spectrum
 from helixflow.report.coanalysis import coanalysis_parts
 from helixflow.report.embeddings import embeddings_section, find_long
+from helixflow.report.figure_files import change_figures, figures_of, place_figures, write_figures
 from helixflow.report.figures import MOST_POINTS
 from helixflow.report.links import links_part
 from helixflow.report.notices import Notice, find_notices
@@ -33,6 +36,8 @@ from helixflow.report.view import page_programs
 
 #: Structures that get figures, and those that get a section, so that the page stays below 10 MB.
 MOST_FIGURED, MOST_SHOWN = 8, 100
+#: Bytes of the page; drawings that do not fit are files alone.
+MOST_BYTES = 9_900_000
 _TEMPLATE = "page.html.jinja"
 
 
@@ -41,11 +46,12 @@ def write_report(
     run_file: str | os.PathLike[str],
     accounting_file: str | os.PathLike[str],
     page: str | os.PathLike[str],
+    figures: str | os.PathLike[str],
     *,
     title: str,
     max_length_trained: int,
 ) -> None:
-    """Write the report of a run.
+    """Write the report of a run: a page, and its figures once more as files.
 
     Parameters
     ----------
@@ -55,6 +61,8 @@ def write_report(
         Provenance of the run, and what became of every record.
     page : path
         HTML, whole in itself.
+    figures : path
+        Folder that each figure is put into, ``{section}/{title}.svg`` with ``.tsv``, what it shows.
     title : str
         Headline.
     max_length_trained : int
@@ -79,7 +87,39 @@ def write_report(
     notices = find_notices(run, model, spectra, genes, long, max_length_trained, structures, accounting)
     notices += brought_notices(files)
     summary = summarise(run, distinct["distinct"], len(structures))
-    write_text(page, render(title, summary, notices, sections))
+    place_figures(sections)
+    folder = os.path.relpath(figures, Path(page).parent)
+    html = fit(partial(render, title, summary, notices, sections, folder), sections, MOST_BYTES)
+    with whole_folder(figures) as temporary:
+        write_figures(sections, temporary)
+        write_text(page, html)
+
+
+def fit(make: Callable[[], str], sections: Sequence[Section], most: int) -> str:
+    """Make the page, without the drawings that would make it too large, the largest first.
+
+    Parameters
+    ----------
+    make : function
+        Gives the page of the sections as they are.
+    sections : sequence of Section
+        Their figures that are left out are marked so.
+    most : int
+        Bytes of the page.
+    """
+    html = make()
+    excess = len(html.encode()) - most
+    left_out = set()
+    for figure in sorted(figures_of(sections), key=lambda figure: -len(figure.drawing.svg)):
+        if excess > 0:
+            left_out.add(figure.file)
+            excess -= len(_data_uri(figure.drawing.svg))
+    if left_out:
+        change_figures(sections, lambda figure: replace(figure, shown=figure.file not in left_out))
+        html = make()
+    if len(html.encode()) > most:
+        print(f"The page has {len(html.encode())} bytes without any drawing, expected at most {most}.")
+    return html
 
 
 def structures_section(structures: Sequence[Structure]) -> Section:
@@ -119,8 +159,13 @@ def structure_part(structure: Structure, figured: bool) -> Section:
     return Section(f"structure-{structure.name}", structure.name, parts=parts)
 
 
-def render(title: str, summary: str, notices: Sequence[Notice], sections: Sequence[Section]) -> str:
-    """Put a page together; whatever is not part of the template is shown as text."""
+def render(
+    title: str, summary: str, notices: Sequence[Notice], sections: Sequence[Section], folder: str = "figures"
+) -> str:
+    """Put a page together; whatever is not part of the template is shown as text.
+
+    `folder` is where the files of the figures are, from the page.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -138,8 +183,16 @@ def render(title: str, summary: str, notices: Sequence[Notice], sections: Sequen
         notices=notices,
         sections=sections,
         programs=page_programs(sections),
+        folder=folder,
+        left_out=_left_out(sections),
         titles={section.anchor: section.title for section in sections},
     )
+
+
+def _left_out(sections: Sequence[Section]) -> str:
+    """Say how many drawings are not on the page; nothing where all are."""
+    count = sum(not figure.shown for figure in figures_of(sections))
+    return f"{plural(count, 'drawing')} {'is' if count == 1 else 'are'} not on this page" if count else ""
 
 
 def _is(kind: type) -> Any:

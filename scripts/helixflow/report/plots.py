@@ -222,7 +222,7 @@ def _name_ends(axes: Axes, flat: Array, strands: NDArray[np.int64], places: Sequ
         chain, number, insertion = places[at]
         if np.isfinite(flat[at]).all():
             axes.annotate(
-                shorten(f"{chain} {number}{insertion}".strip(), 12), flat[at, :2], fontsize=8, color=LINE,
+                shorten(f"{chain} {number}{insertion}".strip(), 12), (flat[at, 0], flat[at, 1]), fontsize=8, color=LINE,
                 xytext=(3, 3), textcoords="offset points",
             )  # fmt: skip
 

@@ -127,7 +127,7 @@ def _verdict(group: h5py.Group) -> Iterator[str]:
     found = {row[0]: row[1:] for row in rows_of(group, "pairs", "number", "spearman", "p", "shift_p")}
     count, rho, p, shift_p = found.get("all", (0, math.nan, math.nan, math.nan))
     if not math.isfinite(rho):
-        yield "Over all pairs there is nothing to tell: too few have an embedding, or none differ in contacts."
+        yield "Over all pairs there is nothing to tell: too few have an embedding, or all meet alike."
         return
     alike = "more" if rho > 0 else "less"
     if not math.isfinite(shift_p):
