@@ -125,11 +125,11 @@ def _statistics(h5, random, frames, replicas, n, permutations, nan, attention):
         group["number"] = np.array([n, n // 2, n // 5] * 2)
         group["precision"], group["expected"] = random.random(6) * nan, random.random(6) * nan
         group.attrs.update(length=n, min_separation=6, persistent_from=0.5)
-        for name, count in (("never_formed", 2), ("not_predicted", 0)):
+        for name, count in (("never_formed", 2 if n > 8 else 0), ("not_predicted", 0)):
             listed = group.create_group(name)
             listed["first"], listed["second"] = np.arange(count), np.arange(count) + 7
             listed["predicted"], listed["frequency"] = random.random(count), np.zeros(count)
-            listed.attrs["count"] = count
+            listed.attrs["total"] = count
     group = statistics.create_group("rmsf")
     group.create_dataset("predictor", data=["embedding", "amino acid", "neighbours"], dtype=text)
     group["r2"] = np.array([0.31, -0.12, 0.25]) * nan

@@ -40,13 +40,13 @@ def profiles_of(h5: h5py.File, name: str) -> dict[str, NDArray[np.float64]]:
 
 def places_of(h5: h5py.File) -> list[Place]:
     """Return chain, number and insertion code of each residue."""
-    chains, insertions = (h5[f"residue/{name}"].asstr()[:] for name in ("chain", "insertion"))
+    chains, insertions = (h5[f"residue/{name}"].asstr("utf-8")[:] for name in ("chain", "insertion"))
     return list(zip(chains, h5["residue/number"][:].tolist(), insertions, strict=True))
 
 
 def labels_of(h5: h5py.File) -> list[str]:
     """Return what each residue is called: its letter and number, and of several chains its chain."""
-    places, codes = places_of(h5), h5["residue/code"].asstr()[:]
+    places, codes = places_of(h5), h5["residue/code"].asstr("utf-8")[:]
     several = len({chain for chain, _, _ in places}) > 1
     return [
         f"{chain or '(blank)'} {code}{number}{insertion}" if several else f"{code}{number}{insertion}"
@@ -59,7 +59,7 @@ def columns_of(group: h5py.Group, *names: str) -> list[list[Any]]:
     columns: list[list[Any]] = []
     for name in names:
         text = h5py.check_string_dtype(group[name].dtype) is not None
-        columns.append((group[name].asstr() if text else group[name])[:].tolist())
+        columns.append((group[name].asstr("utf-8") if text else group[name])[:].tolist())
     return columns
 
 

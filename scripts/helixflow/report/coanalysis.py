@@ -11,7 +11,7 @@ from helixflow.report.blocks import Figure, Section, number, plural
 from helixflow.report.figures import curves, split_map
 from helixflow.report.latent import latent_part
 from helixflow.report.motion import motion_part
-from helixflow.report.statistics import statistics_part
+from helixflow.report.statistics import relation_part, statistics_part
 
 #: What a contact is by each criterion.
 CRITERIA = {"alphas": "their C-alphas", "heavy": "two of their heavy atoms"}
@@ -43,6 +43,7 @@ def coanalysis_parts(
         return [
             motion_part(name, h5, figured, where, topology),
             contacts_part(name, h5, figured, where),
+            relation_part(name, h5, figured, where),
             latent_part(name, h5, figured, where),
             statistics_part(name, h5, figured, where),
         ]

@@ -24,6 +24,7 @@ from helixflow.report.view import Backbone, by_kind, by_value, view_of
 
 #: From this share of the frames on, a residue is called helical or of a strand.
 MOSTLY = 0.5
+KINDS = ("helix", "strand", "neither")
 
 
 def motion_part(
@@ -158,7 +159,7 @@ def structure_blocks(h5: h5py.File, backbone: Backbone, title: str) -> list[str 
     colourings = [
         by_value("RMSF", "RMSF of C-alpha", "nm", rmsf),
         by_value("Embedding", "component 1 of the embeddings a residue meets", "", own, "PuOr", middle=True),
-        by_kind("Secondary structure", "what a residue is in most frames", _mostly(h5)),
+        by_kind("Secondary structure", "what a residue is in most frames", _mostly(h5), KINDS),
         by_kind("Chain", "chain", [chain or "(blank)" for chain, _, _ in places_of(h5)]),
     ]
     blocks: list[str | Table | Figure | View] = [view_of(title, backbone, labels_of(h5), colourings)]
@@ -178,12 +179,6 @@ def structure_blocks(h5: h5py.File, backbone: Backbone, title: str) -> list[str 
 
 def _mostly(h5: h5py.File) -> list[str]:
     shares = np.stack([h5["residue/helix"][:], h5["residue/strand"][:]], axis=1)
-    kinds = ("helix", "strand")
-    return [
-        "not available"
-        if np.isnan(both).any()
-        else kinds[both.argmax()]
-        if both.max() >= MOSTLY
-        else "neither"
-        for both in shares
-    ]
+    most = np.where((shares >= MOSTLY).any(axis=1), shares.argmax(axis=1), 2)
+    known = np.isfinite(shares).all(axis=1)
+    return [KINDS[kind] if sure else "not available" for kind, sure in zip(most, known, strict=True)]

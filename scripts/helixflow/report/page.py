@@ -12,6 +12,7 @@ from typing import Any
 
 from helixflow.files import read_json, read_tsv, whole_folder, write_text
 from helixflow.report.accounting import StageFiles
+from helixflow.report.across import across_sections
 from helixflow.report.analysis import MOST_DRAWN
 from helixflow.report.blocks import Figure, Section, Table, View, plural
 from helixflow.report.brought import brought_notices, brought_sections
@@ -82,6 +83,7 @@ def write_report(
             embeddings_section(model, files.index, long, max_length_trained, seen, files.embedding_jobs),
             structures_section(structures),
             *brought_sections(files),
+            *across_sections(files.structures_table, files.across),
             provenance_section(run),
         ]
     notices = find_notices(run, model, spectra, genes, long, max_length_trained, structures, accounting)
@@ -155,7 +157,7 @@ def structure_part(structure: Structure, figured: bool) -> Section:
         links,
     ]
     for one in structure.ensembles:
-        parts += coanalysis_parts(one.anchor, one.coanalysis, figured, one.where)
+        parts += coanalysis_parts(one.anchor, one.coanalysis, figured, one.where, one.topology)
     return Section(f"structure-{structure.name}", structure.name, parts=parts)
 
 

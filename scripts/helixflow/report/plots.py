@@ -190,20 +190,21 @@ def trace(
     label : str
         Of the values, with their unit.
     """
+    import matplotlib as mpl
+    from matplotlib.collections import LineCollection
+
+    shades = mpl.colormaps["viridis"].with_extremes(bad="#b4b9c1")
     flat = _flattened(alphas)
     joined = np.flatnonzero(np.diff(strands) == 0)
     between = (values[joined] + values[joined + 1]) / 2
     with drawing(5.0, 4.6) as (axes, finish):
-        from matplotlib.collections import LineCollection
-
         halves = np.stack([flat[joined, :2], flat[joined + 1, :2]], axis=1)
         # What lies behind is drawn first and thinner.
         order = np.argsort(flat[joined, 2], kind="stable")
         depth = np.linspace(1.2, 4.5, len(order))
-        lines = LineCollection(list(halves[order]), cmap="viridis", linewidths=depth, capstyle="round",
+        lines = LineCollection(list(halves[order]), cmap=shades, linewidths=depth, capstyle="round",
                                rasterized=len(order) > MOST_SHAPES)  # fmt: skip
         lines.set_array(np.ma.masked_invalid(between[order]))
-        lines.cmap.set_bad("#b4b9c1")
         axes.add_collection(lines)
         axes.autoscale_view()
         axes.set_aspect("equal", adjustable="datalim")
@@ -221,8 +222,9 @@ def _name_ends(axes: Axes, flat: Array, strands: NDArray[np.int64], places: Sequ
     for at in starts:
         chain, number, insertion = places[at]
         if np.isfinite(flat[at]).all():
+            name = shorten(f"{chain} {number}{insertion}".strip(), 12)
             axes.annotate(
-                shorten(f"{chain} {number}{insertion}".strip(), 12), (flat[at, 0], flat[at, 1]), fontsize=8, color=LINE,
+                name, (flat[at, 0], flat[at, 1]), fontsize=8, color=LINE,
                 xytext=(3, 3), textcoords="offset points",
             )  # fmt: skip
 

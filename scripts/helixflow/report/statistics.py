@@ -40,10 +40,16 @@ def statistics_part(name: str, h5: h5py.File, figured: bool, where: str) -> Sect
     """Show the statistics of a structure, with words on what they say."""
     statistics = h5["statistics"]
     section = Section(f"structure-{name}-statistics", f"Statistics{where}")
-    section.blocks += _cosine_blocks(h5, figured)
     section.blocks += _series_blocks(statistics["series"])
     section.blocks += _fluctuation_blocks(statistics["rmsf"])
     section.blocks += _attention_blocks(h5)
+    return section
+
+
+def relation_part(name: str, h5: h5py.File, figured: bool, where: str) -> Section:
+    """Show whether residues that meet have similar embeddings, and what chance would give."""
+    section = Section(f"structure-{name}-relation", f"Do contacts and embeddings go together{where}?")
+    section.blocks += _cosine_blocks(h5, figured)
     return section
 
 
@@ -129,22 +135,20 @@ def _verdict(group: h5py.Group) -> Iterator[str]:
     if not math.isfinite(rho):
         yield "Over all pairs there is nothing to tell: too few have an embedding, or all meet alike."
         return
-    alike = "more" if rho > 0 else "less"
     if not math.isfinite(shift_p):
-        said = "but not whether more so than by chance: there are too few ways to shift the embeddings."
+        said = "Whether chance gives as much cannot be told: there are too few ways to shift the embeddings."
     elif shift_p < LIKELY_CHANCE:
-        said = "more than embeddings give that are shifted along the chain. That is no cause of anything."
+        said = "Chance rarely gives as much, be it by shifted embeddings. That says nothing of causes."
     elif p < LIKELY_CHANCE:
         said = (
-            "more than shuffled pairs give, but no more than embeddings that are shifted along the chain: "
-            "neighbours in sequence being alike is enough to explain it."
+            "Shuffled pairs rarely give as much, but embeddings shifted along the chain do: that neighbours "
+            "in sequence are alike is enough to explain it."
         )
     else:
-        said = "no more than chance gives. That is no proof of no relation: there may be too few pairs."
+        said = "Chance gives as much. That is no proof of no relation: there may be too few pairs to see it."
     yield (
-        f"Over all {number(count)} pairs (ρ = {number(round(rho, 3), 3)}), residues that meet more often "
-        f"have "
-        f"{alike} similar embeddings than others, {said}"
+        f"Over all {number(count)} pairs, ρ = {number(round(rho, 3), 3)}: those that meet more often have "
+        f"{'more' if rho > 0 else 'less'} similar embeddings. {said}"
     )
 
 
@@ -255,7 +259,14 @@ def _pairs_table(h5: h5py.File, group: h5py.Group, caption: str, note: str) -> B
         (labels[first], labels[second], _rounded(predicted), _rounded(frequency))
         for first, second, predicted, frequency in found
     ]
-    total = int(group.attrs.get("count", len(found)))
+    total = int(group.attrs["total"])
     if total > len(found):
         note += f" The first {number(len(found))} of {number(total)}."
-    return [table(caption, "residue | residue | predicted (0 to 1) # | contact frequency #", rows, note)]
+    return [
+        table(
+            caption,
+            "residue | residue | predicted (0 to 1) # | contact frequency (share of frames) #",
+            rows,
+            note,
+        )
+    ]

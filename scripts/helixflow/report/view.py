@@ -194,9 +194,11 @@ def _end(value: float, unit: str) -> str:
     return f"{number(value, 3)} {unit}".strip() if np.isfinite(value) else "not available"
 
 
-def by_kind(button: str, name: str, kinds: Sequence[str]) -> tuple[Colouring, Json]:
-    """Colour residues by what they are of, N names; those behind the seventh share colours."""
-    names = list(dict.fromkeys(kinds))
+def by_kind(
+    button: str, name: str, kinds: Sequence[str], order: Sequence[str] = ()
+) -> tuple[Colouring, Json]:
+    """Colour residues by what they are of, N names; `order` first; seven have their own colours."""
+    names = list(dict.fromkeys([*order, *kinds]))
     palette = [COLOURS[number % len(COLOURS)] for number in range(len(names))]
     shown = [shorten(name) for name in names[: len(COLOURS)]]
     told = Colouring(button, name, palette, names=shown)
