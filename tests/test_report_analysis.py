@@ -12,6 +12,7 @@ from analysis_file import BINS, SERIES, write_analysis
 from conftest import DEMO
 from helixflow.report.blocks import Figure, Section, Table, View, number
 from helixflow.report.coanalysis import coanalysis_parts
+from helixflow.report.figures import split_map
 from helixflow.report.motion import structure_blocks
 from helixflow.report.page import render
 from helixflow.report.plots import Plane, null_panels, planes, signed_map, trace
@@ -131,8 +132,9 @@ def test_tables_show_the_numbers_of_the_file(blocks, file):
 def test_every_heading_of_a_number_has_its_unit(blocks):
     """Those without are shares, counts, correlations and the like, which are named here."""
     without = re.compile(
-        "replica|frames|contacts|coherence|n|Spearman's ρ|p, .*|shifts|component|share|with those .*|motion .*"
-        "|mean|standard error|by blocks|sd of replicas|error by replicas|independent frames|R²|pairs|precision"
+        "replica|frames|contacts|coherence|n|Spearman's ρ|p, .*|shifts|component|share|with those .*"
+        "|motion .*|mean|standard error|by blocks|sd of replicas|error by replicas|independent frames"
+        "|R²|pairs|precision"
         "|of random pairs"
     )
     for block in blocks.values():
@@ -231,12 +233,12 @@ def test_a_topology_of_another_structure_has_no_view_but_words(tmp_path, topolog
 # Kinds of figures
 
 
-def test_maps_of_many_residues_stay_small():
+def test_figures_of_many_residues_and_frames_stay_small():
     places = [("A", at, "") for at in range(1000)]
-    at = np.arange(1000)
-    smooth = np.exp(-(np.subtract.outer(at, at) ** 2) / 400.0) - 0.2
-    assert len(signed_map(smooth, places, "c").svg) < 300_000
     random = np.random.default_rng(1)
+    noise = random.random((1000, 1000))
+    assert len(signed_map(2 * noise - 1, places, "c").svg) < 300_000
+    assert len(split_map(noise, noise, places, "a", "b").svg) < 300_000
     frames = 20_000
     plane = Plane("m", random.normal(size=frames), random.normal(size=frames), "x", "y")
     times, replicas = np.tile(np.arange(frames / 2), 2), np.repeat([1, 2], frames // 2)

@@ -24,6 +24,8 @@ Array = NDArray[np.floating[Any]]
 
 #: Points or lines above which they become an image within the drawing, so that it stays small.
 MOST_SHAPES = 600
+#: Of a map, odd so that 0 has one.
+SHADES = 33
 _RESIDUE = "residue, numbered as in the structure"
 
 
@@ -40,8 +42,12 @@ class Plane:
 
 def signed_map(values: Array, places: Sequence[Place], label: str) -> Drawing:
     """Draw a symmetric (N, N) matrix of values from -1 to 1 over N residues."""
+    import matplotlib as mpl
+
+    # Few shades, white in the middle, keep the image small; the data have all digits.
+    shades = mpl.colormaps["PuOr"].resampled(SHADES)
     with drawing(5.0, 5.0) as (axes, finish):
-        image = axes.imshow(values, vmin=-1, vmax=1, cmap="PuOr")
+        image = axes.imshow(values, vmin=-1, vmax=1, cmap=shades, interpolation_stage="data")
         axes.set_facecolor("#f1f3f5")
         ticks = residue_ticks(places)
         axes.set_xticks(list(ticks), ticks.values())

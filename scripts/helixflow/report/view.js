@@ -22,6 +22,14 @@
     return lines.join("\n");
   }
 
+  function hasWebGL() {
+    const canvas = document.createElement("canvas");
+    const gl = canvas.getContext("webgl2") || canvas.getContext("webgl");
+    // A page may hold few of these at a time.
+    if (gl) gl.getExtension("WEBGL_lose_context")?.loseContext();
+    return Boolean(gl);
+  }
+
   function start(figure) {
     const told = JSON.parse(figure.querySelector("script").textContent);
     const stage = figure.querySelector(".stage");
@@ -29,7 +37,6 @@
     const buttons = [...figure.querySelectorAll(".switch button")];
     const legends = [...figure.querySelectorAll(".legend")];
     const viewer = $3Dmol.createViewer(stage, { backgroundColor: "white", antialias: true });
-    if (!viewer || !stage.querySelector("canvas")) return;
     viewer.addModel(pdbOf(told.residues), "pdb");
     // Atoms know the residue they are of by their number among all.
     const owner = told.residues.flatMap(([, , atoms], at) => atoms.map(() => at));
@@ -72,9 +79,11 @@
 
   function startOrTell(figure) {
     try {
+      if (!hasWebGL()) throw new Error("this browser has no WebGL");
       start(figure);
     } catch (error) {
-      figure.querySelector(".state").textContent = `The 3-D view could not be drawn: ${error.message}`;
+      figure.querySelector(".state").textContent = `The 3-D view could not be drawn: ${error.message}. `
+        + "The drawing of the same structure beside it needs none.";
     }
   }
 
