@@ -7,7 +7,7 @@ DEMO := --configfile config/demo/config.yaml --workflow-profile profiles/local
 # One thread a process: OpenMP threads of several processes fight for shared cores.
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup demo test test-faults bench bench-quality bench-model lock clean
+.PHONY: setup demo test test-faults bench bench-quality bench-model rules lock clean
 
 setup:
 	@envs/setup.sh
@@ -37,6 +37,10 @@ bench-quality: setup
 # The tables of docs/models.md, twenty minutes.
 bench-model: setup
 	PYTHONPATH=scripts:tests .venv/bin/python tests/bench_model.py
+
+# Which rule reads from which, for the report, and the flow chart of README.md.
+rules: setup
+	PYTHONPATH=scripts:tests .venv/bin/python tests/rule_graph.py
 
 # The newest versions pyproject.toml allows, written down; torch stays at the version named there.
 lock:

@@ -108,6 +108,7 @@ rule write_report:
     params:
         title=lookup("report/title", within=config),
         max_length_trained=lookup("embeddings/max_length_trained", within=config),
+        benchmarks="benchmarks",
     script:
         "../scripts/write_report.py"
 

@@ -32,6 +32,7 @@ def embeddings_section(
     trained: int,
     database: sqlite3.Connection,
     jobs: Sequence[StrPath] = (),
+    neighbours: Sequence[str | Table] = (),
 ) -> Section:
     """Show what made the embeddings, and a map of the proteins.
 
@@ -49,6 +50,8 @@ def embeddings_section(
         See `seen_proteins`.
     jobs : sequence of path
         Summaries of the jobs that embedded.
+    neighbours : sequence of str or Table
+        See `neighbours_table`.
     """
     section = Section("embeddings", "Embeddings")
     section.blocks.append(
@@ -72,7 +75,7 @@ def embeddings_section(
     if long:
         caption = f"Proteins of more than {trained} residues, embedded whole"
         section.blocks.append(table(caption, "protein: | residues #", long))
-    section.blocks.append(_embedding_map(index, database))
+    section.blocks += [*neighbours, _embedding_map(index, database)]
     return section
 
 

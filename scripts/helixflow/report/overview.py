@@ -1,14 +1,17 @@
-"""Sections on the run as a whole: its samples, what became of every record, versions and configuration."""
+"""Sections on the run as a whole: what ran, samples, what became of each record, versions, configuration."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from helixflow.config import leaves
-from helixflow.report.blocks import Cell, Json, Section, facts, number, plural, table
+from helixflow.files import read_json
+from helixflow.report.blocks import Cell, Json, Section, Table, facts, number, percent, plural, table
+from helixflow.report.jobs import work_blocks
 
 _NOUNS = {
     "genome": "genome",
@@ -37,6 +40,64 @@ def summarise(run: Json, distinct: int, structures: int) -> str:
             each += f" at each of {', '.join(map(number, settings['temperature_K']))} K"
         simulated = f"{plural(structures, 'structure')} simulated, {each}"
     return f"{counted}; {plural(distinct, 'distinct protein')} embedded; {simulated}."
+
+
+def overview_section(
+    run: Json,
+    accounting: Sequence[Mapping[str, str]],
+    benchmarks: str | os.PathLike[str],
+    embedding_jobs: Sequence[str | os.PathLike[str]],
+) -> Section:
+    """Show the run as a whole: what each stage counted, which rules ran, and what they took."""
+    return Section(
+        "overview",
+        "Overview",
+        [
+            f"Made by helixflow {run['helixflow']} from {plural(len(run['samples']), 'row')} of the sheet; "
+            "versions, seeds and the configuration are at the end of the page.",
+            _stages_table(accounting),
+            *_shards(embedding_jobs),
+            *work_blocks(benchmarks),
+        ],
+    )
+
+
+def _stages_table(accounting: Sequence[Mapping[str, str]]) -> Table:
+    """Count the items of each stage and those that something was set aside of."""
+    stages: dict[str, list[Mapping[str, str]]] = {}
+    for row in accounting:
+        stages.setdefault(row["stage"], []).append(row)
+    rows = []
+    for stage, entries in stages.items():
+        items = {row["item"] for row in entries}
+        aside = {row["item"] for row in entries if row["set_aside"] != "0"}
+        reasons = Counter[str]()
+        for row in entries:
+            reasons[row["reason"]] += int(row["set_aside"])
+        told = ", ".join(f"{number(count)} {reason}" for reason, count in reasons.most_common() if count)
+        rows.append((stage, len(items), Cell(number(len(aside)), "unsure") if aside else 0, told or "–"))
+    return table(
+        "What each stage counted",
+        "stage | items # | items with something set aside # | set aside, by reason",
+        rows,
+        "An item is what is counted by itself, such as the records of a sample or the frames of a replica; "
+        "the section on accounting has each with what came in and went out.",
+    )
+
+
+def _shards(jobs: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Say how evenly the work of embedding was shared out."""
+    told = [read_json(path) for path in jobs]
+    residues, seconds = ([job[name] for job in told] for name in ("residues", "seconds"))
+    if not sum(residues):
+        return []
+    return [
+        f"{plural(sum(residues), 'residue')} were embedded by {plural(len(told), 'job')}, in "
+        f"{number(sum(seconds), 3)} s of computing together and {number(max(seconds), 3)} s in the longest. "
+        f"The mean over the longest, 100 % where all take as long, is "
+        f"{percent(sum(seconds) / len(told), max(seconds))} in time and "
+        f"{percent(sum(residues) / len(told), max(residues))} in residues."
+    ]
 
 
 def duration(nanoseconds: float) -> str:
@@ -154,7 +215,7 @@ def provenance_section(run: Json) -> Section:
         [
             "The libraries are those of this page's Python; quality.json and the store of embeddings name "
             "those they were made with. Keys of speed or judgement may have changed since the provenance was "
-            "recorded. What each job took is in benchmarks, what it said in logs.",
+            "recorded. What each job said is in logs.",
             facts("Versions", versions),
             facts("Seeds", {key: str(seed) for key, seed in sorted(run["seeds"].items())}),
             facts(

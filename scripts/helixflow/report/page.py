@@ -22,8 +22,15 @@ from helixflow.report.embeddings import embeddings_section, find_long
 from helixflow.report.figure_files import change_figures, figures_of, place_figures, write_figures
 from helixflow.report.figures import MOST_POINTS
 from helixflow.report.links import links_part
+from helixflow.report.neighbours import linked_proteins, neighbours_table
 from helixflow.report.notices import Notice, find_notices
-from helixflow.report.overview import accounting_section, provenance_section, samples_section, summarise
+from helixflow.report.overview import (
+    accounting_section,
+    overview_section,
+    provenance_section,
+    samples_section,
+    summarise,
+)
 from helixflow.report.proteins import count_lengths, proteins_section, seen_proteins
 from helixflow.report.simulations import simulation_part
 from helixflow.report.structures import (
@@ -51,6 +58,7 @@ def write_report(
     *,
     title: str,
     max_length_trained: int,
+    benchmarks: str | os.PathLike[str] = "benchmarks",
 ) -> None:
     """Write the report of a run: a page, and its figures once more as files.
 
@@ -68,19 +76,26 @@ def write_report(
         Headline.
     max_length_trained : int
         Residues up to which the model was trained.
+    benchmarks : path
+        Folder of Snakemake's benchmarks; where it is missing, the page says so.
     """
     run, accounting, model = read_json(run_file), read_tsv(accounting_file), read_json(files.model)
     spectra = [read_spectrum(path) for path in files.buckets]
     genes, distinct = [read_json(path) for path in files.proteins], read_json(files.distinct)
     structures, long = read_structures(files), find_long(files.index, max_length_trained)
     brought = {sample["sample"] for sample in run["samples"] if sample["kind"] == "trajectory"}
+    linked = linked_proteins([*files.link_summaries, *files.brought_link_summaries])
+    near = neighbours_table(linked, files.index, files.occurrences)
     with seen_proteins(files.occurrences) as seen:
         sections = [
+            overview_section(run, accounting, benchmarks, files.embedding_jobs),
             samples_section([read_json(path) for path in files.sequences], run),
             accounting_section(accounting),
             buckets_section(spectra, files.buckets, files.groups),
             proteins_section(genes, distinct, count_lengths(files.index), seen, brought),
-            embeddings_section(model, files.index, long, max_length_trained, seen, files.embedding_jobs),
+            embeddings_section(
+                model, files.index, long, max_length_trained, seen, files.embedding_jobs, near
+            ),
             structures_section(structures),
             *brought_sections(files),
             *across_sections(files.structures_table, files.across),
