@@ -22,7 +22,7 @@ if is_right "$file"; then exit 0; fi
 command -v npm >/dev/null || without "needs npm, which is not here"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-(cd "$scratch" && npm pack --silent "$package" && tar -xzf 3dmol-*.tgz) >"$scratch/log" 2>&1 ||
+(cd "$scratch" && npm pack --silent --fetch-retries=1 --fetch-timeout=60000 "$package" && tar -xzf 3dmol-*.tgz) >"$scratch/log" 2>&1 ||
     without "could not be fetched ($(tail -n 1 "$scratch/log"))"
 is_right "$scratch/package/build/3Dmol-min.js" || without "is not the file that was expected (sha256)"
 mkdir -p "$folder"
