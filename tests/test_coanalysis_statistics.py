@@ -24,7 +24,7 @@ from helixflow.coanalysis.statistics.attention import (
 from helixflow.coanalysis.statistics.nulls import Shifts, Shuffles, effect_size, two_sided
 from helixflow.coanalysis.statistics.over_time import summarise, tell
 from helixflow.coanalysis.statistics.pairs import choose_pairs, spearman
-from helixflow.coanalysis.statistics.ridge import Moments, learn, predict_dual, standardise
+from helixflow.coanalysis.statistics.ridge import Moments, Regression, learn, standardise
 from helixflow.coanalysis.statistics.rmsf import GAP, predict_rmsf, r_squared, read_residues
 from helixflow.series import autocorrelation_time, block_error, inefficiency
 
@@ -95,9 +95,7 @@ def test_bins_of_linked_pairs_have_scipys_correlation_and_degenerate_ones_none()
             ]
             for name in bins:
                 found.setdefault(name, []).append((frequency[i, j], cosine[i, j]))
-    assert list(pairs.bins) == sorted(pairs.bins, key=list(pairs.bins).index) and set(found) == set(
-        pairs.bins
-    )
+    assert set(found) == set(pairs.bins)
     for (name, chosen), value in zip(pairs.bins.items(), observed, strict=True):
         assert chosen.sum() == len(found[name])
         assert abs(value - spearmanr(*zip(*found[name], strict=True)).statistic) < 1e-12, name
@@ -325,13 +323,35 @@ def test_both_forms_of_the_regression_solve_the_normal_equations():
     )
     expected = scaled[test] @ weights + mean
     x = standardise(features, train)
-    dual = predict_dual(x @ x.T, target, train, test, [penalty])[0]
-    np.testing.assert_allclose(dual, expected, atol=1e-10)
+    np.testing.assert_allclose(
+        Regression(x[train], target[train]).predict(x[test], penalty), expected, atol=1e-10
+    )
+    few = np.arange(8)  # fewer samples than features
+    x = standardise(features, few)
+    strength_few = penalty * (x[few] ** 2).sum() / 8
+    weights_few = np.linalg.solve(x[few].T @ x[few] + strength_few * np.eye(12), x[few].T @ target[few])
+    dual = Regression(x[few], target[few]).predict(x[test], penalty)
+    np.testing.assert_allclose(dual, x[test] @ weights_few + target[few].mean(), atol=1e-10)
     whole = Moments.of(features, target) - Moments.of(features[test], target[test])
     [(slopes, constant)] = learn(whole, [penalty])
     np.testing.assert_allclose(features[test] @ slopes + constant, expected, atol=1e-9)
     squares = Moments.of(features[test], target[test]).squares(slopes, constant)
     assert squares == pytest.approx(((target[test] - expected) ** 2).sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize("n_feature", [5, 60])
+def test_errors_of_what_is_left_out_are_those_of_learning_anew(n_feature):
+    dice = np.random.default_rng(18)
+    features, target = dice.normal(size=(40, n_feature)), dice.normal(size=40)
+    features -= features.mean(axis=0)
+    out, rest = np.arange(10, 17), np.delete(np.arange(40), np.arange(10, 17))
+    strength = 0.2 * (features**2).sum() / 40
+    # With a constant that no penalty is laid upon.
+    design = np.column_stack([np.ones(40), features])
+    penalty = np.diag([0.0] + [strength] * n_feature)
+    weights = np.linalg.solve(design[rest].T @ design[rest] + penalty, design[rest].T @ target[rest])
+    expected = target[out] - design[out] @ weights
+    np.testing.assert_allclose(Regression(features, target).errors_left_out(out, 0.2), expected, atol=1e-10)
 
 
 def r2_of(made, path, name="embedding"):
@@ -360,7 +380,6 @@ def test_rmsf_is_told_from_vectors_that_know_it_and_not_from_noise(codes, tmp_pa
 
 
 def test_neighbours_and_copies_of_what_is_left_out_are_not_learnt_from(codes, tmp_path):
-    """Smooth vectors that say nothing but where a residue is would tell its neighbour's RMSF."""
     two = Made(
         codes, chains="A" * 80 + "B" * 80, protein=["SQ.same"] * 160, rows=np.tile(np.arange(1, 81), 2)
     )

@@ -1,9 +1,9 @@
-"""Ridge regression with features standardised on what is learnt from, in two forms that are the same.
+"""Ridge regression, with features standardised over what is learnt from.
 
 Weights w minimise |y - X w|**2 + penalty |w|**2 for centred y and features X of mean 0 and variance 1 (A. E.
 Hoerl and R. W. Kennard, Technometrics 12, 55 (1970), doi:10.1080/00401706.1970.10488634). For fewer samples
 than features the dual form is the cheap one, in which only products of samples appear (C. Saunders et al.,
-ICML 1998); for more, sums over samples, which add up over as many of them as there are.
+ICML 1998); for more, sums over samples, which add up over as many of them as there are (`Moments`).
 Penalties are given relative to |X|**2 / n, so that they mean the same for any number of samples and features.
 """
 
@@ -28,37 +28,48 @@ def standardise(features: Floats, train: Integers) -> Floats:
     return scaled
 
 
-def predict_dual(
-    kernel: Floats, target: Floats, train: Integers, test: Integers, penalties: Sequence[float]
-) -> Floats:
-    """Learn from some samples and predict others.
+class Regression:
+    """What is learnt from n samples of P features, whose means are 0, for any penalty.
 
     Parameters
     ----------
-    kernel : (N, N)
-        Products of the samples' features.
-    target : (N,)
-    train, test : (n,), (m,)
-        Samples.
-    penalties : sequence of float
-        K of them.
-
-    Returns
-    -------
-    (K, m) float64
+    features : (n, P)
+        See `standardise`.
+    target : (n,)
     """
-    inner, across = kernel[np.ix_(train, train)], kernel[np.ix_(test, train)]
-    level = inner.mean(axis=0)
-    across = across - across.mean(axis=1, keepdims=True) - level + level.mean()
-    inner = inner - level - level[:, None] + level.mean()
-    mean = target[train].mean()
-    values, vectors = np.linalg.eigh(inner)
-    weights = vectors.T @ (target[train] - mean)
-    # Features that are all constant tell nothing, whatever the penalty is.
-    strength = (np.trace(inner) or 1.0) / len(train) * np.array(penalties)
-    shrunk = weights / (np.maximum(values, 0) + strength[:, None])
-    predicted: Floats = mean + shrunk @ (across @ vectors).T
-    return predicted
+
+    def __init__(self, features: Floats, target: Floats) -> None:
+        self._features, self._target, self._mean = features, target, float(target.mean())
+        n, n_feature = features.shape
+        values, vectors = np.linalg.eigh(features @ features.T if n <= n_feature else features.T @ features)
+        kept = values > 1e-12 * max(values[-1], 1e-300)
+        self._values, vectors = values[kept], vectors[:, kept]
+        # The principal directions of the samples, (n, R), which both forms have.
+        self._basis = vectors if n <= n_feature else features @ vectors / np.sqrt(self._values)
+        self._along = self._basis.T @ (target - self._mean)
+
+    def predict(self, features: Floats, penalty: float) -> Floats:
+        """Predict other samples from their features, (m, P); return (m,)."""
+        weights = self._features.T @ (self._basis @ (self._along / (self._values + self._strength(penalty))))
+        predicted: Floats = self._mean + features @ weights
+        return predicted
+
+    def errors_left_out(self, samples: Integers, penalty: float) -> Floats:
+        """Return the errors (m,) for some of the n samples, had they not been learnt from.
+
+        Fitted values are H y, and leaving samples S out makes their errors (1 - H_SS)**-1 (y - H y)_S, so that
+        nothing needs to be learnt anew; this is exact for penalised least squares (for one sample: G. H.
+        Golub et al., Technometrics 21, 215 (1979), doi:10.1080/00401706.1979.10489751).
+        """
+        shrinkage = self._values / (self._values + self._strength(penalty))
+        basis = self._basis[samples]
+        hat = (basis * shrinkage) @ basis.T + 1 / len(self._target)
+        errors = self._target[samples] - self._mean - basis @ (shrinkage * self._along)
+        left_out: Floats = np.linalg.solve(np.eye(len(samples)) - hat, errors)
+        return left_out
+
+    def _strength(self, penalty: float) -> float:
+        return penalty * float(self._values.sum() or 1.0) / len(self._target)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from helixflow.coanalysis.statistics.datasets import put
 from helixflow.coanalysis.statistics.pairs import Floats, Integers
-from helixflow.coanalysis.statistics.ridge import PENALTIES, predict_dual, standardise
+from helixflow.coanalysis.statistics.ridge import PENALTIES, Regression, standardise
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 SEGMENTS, LEAST_RESIDUES = 10, 5
 #: Residues this near to a segment that is left out are not learnt from.
 GAP = 3
+#: Fewest residues that anything is learnt from.
+LEAST_LEARNT = 3
 #: Below so many residues, or segments, there is a warning.
 FEW_RESIDUES, FEW_SEGMENTS = 100, 5
 #: Letters of residues; another one is of none of these kinds.
@@ -91,38 +93,34 @@ def leave_out(features: Floats, residues: Residues, number: int) -> tuple[Floats
     Returns
     -------
     predicted : (m,) float64
-        RMSF of the segment's residues, in nm; NaN where fewer than 3 are left to learn from.
+        RMSF of the segment's residues, in nm; NaN where too few are left to learn from.
     mean : float
         Of the RMSF that was learnt from.
     """
     test = np.flatnonzero(residues.segment == number)
-    train = _apart(residues, test, np.arange(len(residues.target)))
-    if len(train) < 3:
+    train = np.flatnonzero(~residues.close[test].any(axis=0))
+    if len(train) < LEAST_LEARNT:
         return np.full(len(test), np.nan), math.nan
     scaled = standardise(features, train)
-    kernel = scaled @ scaled.T
-    penalty = _choose_penalty(kernel, residues, train)
-    predicted = predict_dual(kernel, residues.target, train, test, [penalty])
-    return predicted[0], float(residues.target[train].mean())
+    regression = Regression(scaled[train], residues.target[train])
+    penalty = _choose_penalty(regression, residues, train)
+    return regression.predict(scaled[test], penalty), float(residues.target[train].mean())
 
 
-def _choose_penalty(kernel: Floats, residues: Residues, train: Integers) -> float:
+def _choose_penalty(regression: Regression, residues: Residues, train: Integers) -> float:
     """Return the penalty of the least squared error over segments left out of what is learnt from."""
     errors = np.zeros(len(PENALTIES))
     for number in np.unique(residues.segment[train]):
-        test = train[residues.segment[train] == number]
-        inner = _apart(residues, test, train)
-        if len(inner) >= 3:
-            predicted = predict_dual(kernel, residues.target, inner, test, PENALTIES)
-            errors += ((predicted - residues.target[test]) ** 2).sum(axis=1)
+        segment = np.flatnonzero(residues.segment[train] == number)
+        close = np.flatnonzero(residues.close[np.ix_(train[segment], train)].any(axis=0))
+        if len(train) - len(close) < LEAST_LEARNT:
+            continue
+        for at, penalty in enumerate(PENALTIES):
+            left_out = regression.errors_left_out(close, penalty)
+            errors[at] += (left_out[np.isin(close, segment)] ** 2).sum()
     # The greatest of equal ones, which trusts the features least.
     best = len(PENALTIES) - 1 - int(np.argmin(errors[::-1]))
     return PENALTIES[best]
-
-
-def _apart(residues: Residues, test: Integers, of: Integers) -> Integers:
-    """Return those of some residues that are in no way close to the ones left out."""
-    return of[~residues.close[np.ix_(test, of)].any(axis=0)]
 
 
 def r_squared(target: Floats, predicted: Floats, mean: Floats) -> float:
