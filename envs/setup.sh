@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts everything on this machine that the workflow needs: GROMACS, Open MPI and, for root, MMseqs2 from the distribution, and
-# .venv with the versions of requirements.lock. What is there already is left alone.
+# Puts everything on this machine that the workflow needs: GROMACS, Open MPI and, for root, MMseqs2 and Chromium from the
+# distribution, and .venv with the versions of requirements.lock. What is there already is left alone.
 #
 # GMX names another gmx than the one on PATH (see gmx in config/schema.yaml).
 set -euo pipefail
@@ -12,6 +12,8 @@ have "${GMX:-gmx}" || packages+=(gromacs)
 have mpirun || packages+=(openmpi-bin)
 # Of use only with proteins/cluster_identity, so nothing to ask an administrator for.
 have mmseqs || ! have apt-get || ((EUID)) || packages+=(mmseqs2)
+# Only the tests of the report open it.
+have chromium || ! have apt-get || ((EUID)) || packages+=(chromium)
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 
 if ((${#packages[@]})); then

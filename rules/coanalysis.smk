@@ -108,7 +108,12 @@ rule tabulate_structures:
             otherwise=[],
         ),
     output:
-        table="results/coanalysis/structures.tsv",
+        table=report(
+            "results/coanalysis/structures.tsv",
+            caption="../scripts/helixflow/report/captions/structures.rst",
+            category="Co-analysis",
+            labels={"what": "all structures"},
+        ),
         across="results/coanalysis/across.json",
     log:
         "logs/tabulate_structures.log",

@@ -70,8 +70,18 @@ rule record_run:
     input:
         **stage_files,
     output:
-        run="results/provenance/run.json",
-        accounting="results/provenance/accounting.tsv",
+        run=report(
+            "results/provenance/run.json",
+            caption="../scripts/helixflow/report/captions/provenance.rst",
+            category="Run",
+            labels={"what": "versions, sheet and configuration"},
+        ),
+        accounting=report(
+            "results/provenance/accounting.tsv",
+            caption="../scripts/helixflow/report/captions/accounting.rst",
+            category="Run",
+            labels={"what": "accounting"},
+        ),
     log:
         "logs/record_run.log",
     benchmark:
@@ -94,8 +104,20 @@ rule write_report:
         run="results/provenance/run.json",
         accounting="results/provenance/accounting.tsv",
     output:
-        page="results/report/index.html",
-        figures=directory("results/report/figures"),
+        page=report(
+            "results/report/index.html",
+            caption="../scripts/helixflow/report/captions/page.rst",
+            category="Run",
+            labels={"what": "the page"},
+        ),
+        figures=report(
+            directory("results/report/figures"),
+            patterns=["{section}/{figure}.svg"],
+            caption="../scripts/helixflow/report/captions/figure.rst",
+            category="Figures",
+            subcategory="{section}",
+            labels={"section": "{section}", "figure": "{figure}"},
+        ),
     log:
         "logs/write_report.log",
     benchmark:

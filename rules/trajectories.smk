@@ -124,7 +124,12 @@ rule finish_replica:
         final="results/trajectories/{structure}{temperature}/{replica}/final.gro",
         energies="results/trajectories/{structure}{temperature}/{replica}/energy.edr",
         energy_table="results/trajectories/{structure}{temperature}/{replica}/energy.tsv",
-        quality="results/trajectories/{structure}{temperature}/{replica}/quality.json",
+        quality=report(
+            "results/trajectories/{structure}{temperature}/{replica}/quality.json",
+            caption="../scripts/helixflow/report/captions/quality.rst",
+            category="Trajectories",
+            labels={"structure": "{structure}{temperature}", "replica": "{replica}"},
+        ),
         segments="results/trajectories/{structure}{temperature}/{replica}/segments.json",
     log:
         "logs/finish_replica/{structure}{temperature}/{replica}.log",
@@ -153,7 +158,12 @@ rule bring_trajectory:
         residues="results/structures/{structure}/residues.tsv",
         protein="results/trajectories/{structure}/1/protein.xtc",
         protein_topology="results/trajectories/{structure}/1/protein.pdb",
-        quality="results/trajectories/{structure}/1/quality.json",
+        quality=report(
+            "results/trajectories/{structure}/1/quality.json",
+            caption="../scripts/helixflow/report/captions/quality.rst",
+            category="Trajectories",
+            labels={"structure": "{structure}", "replica": "1"},
+        ),
     log:
         "logs/bring_trajectory/{structure}.log",
     benchmark:

@@ -1,5 +1,6 @@
 """What the page says of the run as a whole: its rules against Snakemake, its sums against the benchmarks."""
 
+import json
 import random
 import shutil
 from itertools import combinations
@@ -11,6 +12,7 @@ from helixflow.report.blocks import Figure, Table
 from helixflow.report.flow import arrange, in_flow_order, layers_of, read_flow, reduce_edges
 from helixflow.report.jobs import TOO_SHORT, flow_figure, jobs_table, read_jobs, sum_up, work_blocks
 from rule_graph import RULES, all_edges, with_benchmarks
+from workflow import snakemake
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 #: Lines that Snakemake wrote.
@@ -134,3 +136,28 @@ def test_without_benchmarks_the_page_says_so(tmp_path, made):
 
 def test_the_flow_comes_with_its_table(benchmarks):
     assert [type(block) for block in work_blocks(benchmarks)] == [Figure, Table]
+
+
+# Snakemake's own report
+
+
+def test_snakemakes_own_report_has_the_results_with_captions_and_categories(chain, tmp_path):
+    snakemake(chain, "--report", str(tmp_path / "report.html"))
+    html = (tmp_path / "report.html").read_text()
+    results = json.JSONDecoder().raw_decode(html, html.index('{"results/'))[0]
+    figures = {path for path in results if path.startswith("results/report/figures/")}
+    assert figures == {
+        str(path.relative_to(chain)) for path in (chain / "results/report/figures").rglob("*.svg")
+    }
+    others = {"report/index.html", "provenance/run.json", "provenance/accounting.tsv"}
+    others |= {f"trajectories/capsid_ctd/{replica}/quality.json" for replica in (1, 2)}
+    others |= {"coanalysis/structures.tsv"}
+    assert set(results) - figures == {f"results/{path}" for path in others}
+    assert all(len(held["caption"]) > 60 and held["labels"] for held in results.values())
+    assert "undefined" not in "".join(held["caption"].lower() for held in results.values())
+    for path in figures:
+        folder, name = path.split("/")[-2:]
+        assert results[path]["labels"] == {"section": folder, "figure": name.removesuffix(".svg")}
+        assert folder in results[path]["caption"]
+    for category in ("Run", "Figures", "Trajectories", "Co-analysis"):
+        assert f'"{category}"' in html
