@@ -11,6 +11,7 @@ from helixflow.files import (
     remove_all_leftovers,
     remove_leftovers,
     whole_file,
+    whole_folder,
     write_json,
 )
 from workflow import ROOT
@@ -33,6 +34,28 @@ def test_a_failure_leaves_what_was_there_before(tmp_path):
         raise ZeroDivisionError
     assert final.read_text() == "before"
     assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_folder_takes_the_place_of_another_when_it_is_whole(tmp_path):
+    final = tmp_path / "new" / "figures"
+    for name in ("one", "two"):
+        with whole_folder(final) as folder:
+            (folder / "below").mkdir()
+            (folder / "below" / name).write_text("whole")
+    assert [path.name for path in final.rglob("*")] == ["below", "two"]
+    with pytest.raises(ZeroDivisionError), whole_folder(final) as folder:
+        (folder / "three").write_text("half")
+        raise ZeroDivisionError
+    assert [path.name for path in final.rglob("*")] == ["below", "two"]
+    assert list(final.parent.iterdir()) == [final]
+
+
+def test_a_folder_that_a_killed_job_left_goes(tmp_path):
+    left = tmp_path / "results/report/.0123456789ab.figures/overview"
+    left.mkdir(parents=True)
+    (left / "x.svg").write_text("half")
+    remove_all_leftovers(tmp_path / "results", tmp_path / "results/store")
+    assert list((tmp_path / "results/report").iterdir()) == []
 
 
 def test_what_killed_jobs_left_goes_but_not_from_a_store_that_others_use(tmp_path):

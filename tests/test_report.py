@@ -472,6 +472,19 @@ def test_the_page_is_whole_in_itself(page, html):
     assert len(html.encode()) < 10_000_000
 
 
+def test_drawings_hold_nothing_that_runs_or_loads(run, html):
+    for svg in (run.folder / "report/figures").rglob("*.svg"):
+        elements = list(ElementTree.parse(svg).iter())
+        assert {element.tag.rpartition("}")[2] for element in elements} <= {
+            "svg", "g", "path", "text", "tspan", "defs", "use", "clipPath", "rect", "style", "image",
+            "metadata",
+        }  # fmt: skip
+        for element in elements:
+            targets = [held for name, held in element.attrib.items() if name.endswith("href")]
+            assert all(target.startswith(("#", "data:image/png;base64,")) for target in targets)
+            assert not [name for name in element.attrib if name.startswith("on")]
+
+
 def test_every_section_is_there_and_linked(page):
     anchors = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(set(anchors)) == len(anchors)
@@ -1182,6 +1195,21 @@ def test_principal_components_are_those_of_the_covariance(run):
         np.testing.assert_allclose(points[:, axis], centred @ direction, atol=1e-5)
 
 
+def test_the_map_of_proteins_is_a_file_with_their_ids_and_samples(run, html):
+    rows = read_tsv(run.folder / "report/figures/embeddings/map-of-the-proteins.tsv")
+    proteins, vectors = read_means(run.files.index, 1000)
+    points, _ = principal_components(vectors)
+    seen: dict[str, set[str]] = {}
+    for place in pq.read_table(run.files.occurrences).to_pylist():
+        seen.setdefault(place["protein"], set()).add(place["sample"])
+    assert sorted(row["protein"] for row in rows) == sorted(proteins)
+    for row in rows:
+        (sample,) = seen[row["protein"]] if len(seen[row["protein"]]) == 1 else ["several samples"]
+        assert row["sample"] == row["group"] == sample
+        shown = [float(held) for name, held in row.items() if "component" in name]
+        assert shown == points[proteins.index(row["protein"])].tolist()
+
+
 def test_means_are_read_by_protein_over_several_parts(run):
     proteins, vectors = read_means(run.files.index, 1000)
     parts = list((run.folder / "embeddings/store").rglob("*.h5"))
@@ -1264,55 +1292,3 @@ def test_of_one_replica_nothing_is_pooled_and_contacts_are_whole_numbers(copy):
         assert ("pooled" in figures["RMSF"]) is (replicas > 1)
         shown = [text for text in figures["Contacts over time"] if re.match("3[01]", text)]
         assert shown == ["30", "31"]
-
-
-# In a browser
-
-
-def browse(folder: Path, target: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Load a file in headless Chromium, told to stay off the network for its own purposes."""
-    quiet = "gpu quic background-networking component-update sync default-apps extensions"
-    disable = [f"--disable-{name}" for name in quiet.split()]
-    own = ["--headless", "--no-sandbox", "--no-first-run", f"--user-data-dir={folder / 'profile'}"]
-    command = ["chromium", *own, *disable, "--dump-dom", *options, f"file://{target}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-
-
-needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on PATH")
-
-
-def asked_for(folder: Path, page: Path) -> tuple[set[str], list[str]]:
-    """Hosts that a page makes Chromium ask, and what it writes to the console."""
-    requests = folder / "requests.json"
-    done = browse(folder, page, "--enable-logging=stderr", f"--log-net-log={requests}")
-    hosts = set(re.findall(r'"url":"(?:https?|wss?)://([^/"]+)', requests.read_text()))
-    own = re.compile(r"(.*\.)?(google|googleapis|gvt1)\.com")
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return {host for host in hosts if not own.fullmatch(host)}, console
-
-
-@needs_chromium
-def test_a_browser_loads_nothing_and_complains_of_nothing(run, html, tmp_path):
-    other = tmp_path / "other.html"
-    other.write_text("<img src='http://elsewhere.invalid/x.png'><script>console.error('oh')</script>")
-    hosts, console = asked_for(tmp_path, other)
-    assert hosts == {"elsewhere.invalid"} and len(console) == 1, "a page that does so is found out"
-    assert asked_for(tmp_path, run.folder / "report/index.html") == (set(), [])
-
-
-@needs_chromium
-@pytest.mark.parametrize(("width", "cut"), [(390, None), (1280, "0")])
-def test_nothing_sticks_out_on_a_phone(run, html, tmp_path, width, cut):
-    """Nor is a table cut at the width of a desk, where only wide ones scroll on a phone."""
-    frame = tmp_path / "frame.html"
-    wide = "[...d.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
-    measure = f"(d => ['scrollWidth', 'clientWidth'].map(k => d.documentElement[k]).concat({wide}).join(' '))"
-    frame.write_text(
-        f'<iframe width="{width}" height="800" style="border:0" src="{run.folder / "report/index.html"}" '
-        f'onload="document.title = {measure}(this.contentDocument)"></iframe>'
-    )
-    done = browse(tmp_path, frame, "--allow-file-access-from-files", "--window-size=1400,900")
-    found = re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout)
-    assert found, done.stdout[:500]
-    assert int(found[1]) <= int(found[2]) <= width
-    assert cut in (None, found[3])

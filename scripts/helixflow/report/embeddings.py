@@ -116,15 +116,19 @@ def _embedding_map(index: StrPath, database: sqlite3.Connection) -> Figure | str
     total = Counter(samples)
     ranked = sorted(total, key=lambda sample: (-total[sample], sample))
     own, others = ranked[: len(COLOURS)], set(ranked[len(COLOURS) :])
-    of_sample = np.array(samples)
-    groups = {sample: points[of_sample == sample] for sample in own}
+    of_sample, ids = np.array(samples), np.array(proteins)
+    chosen = {sample: of_sample == sample for sample in own}
     if others:
-        groups[f"{len(others)} other samples"] = points[np.isin(of_sample, sorted(others))]
+        chosen[f"{len(others)} other samples"] = np.isin(of_sample, sorted(others))
+    groups = {name: points[rows] for name, rows in chosen.items()}
+    told = {name: {"protein": ids[rows], "sample": of_sample[rows]} for name, rows in chosen.items()}
     first, second = (percent(share, 1) for share in explained)
     drawn = f" These are {MOST_POINTS} proteins drawn at random." if len(proteins) == MOST_POINTS else ""
     return Figure(
         "Map of the proteins",
-        scatter_map(groups, f"first component ({first} of the variance)", f"second component ({second})"),
+        scatter_map(
+            groups, f"first component ({first} of the variance)", f"second component ({second})", told
+        ),
         f"Scatter plot of {len(proteins)} proteins on two principal components of their mean embeddings.",
         "A point is a distinct protein, at the first two principal components of the proteins' mean vectors. "
         f"They show {percent(sum(explained), 1)} of the variance: far points differ, near ones may.{drawn}",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.report.blocks import Drawing
+from helixflow.report.blocks import Columns, Drawing
 from helixflow.report.canvas import (
     COLOURS,
     GREY,
@@ -158,8 +158,13 @@ def matrix(values: Array, names: Sequence[str], colour_label: str) -> Drawing:
     return finish({"first": of[first], "second": of[second], colour_label: values[first, second]})
 
 
-def scatter_map(points: Mapping[str, Array], x_label: str, y_label: str) -> Drawing:
-    """Draw points in the plane by group, (n, 2) each; groups behind the seventh are grey."""
+def scatter_map(
+    points: Mapping[str, Array], x_label: str, y_label: str, names: Mapping[str, Columns]
+) -> Drawing:
+    """Draw points in the plane by group, (n, 2) each; groups behind the seventh are grey.
+
+    `names` are more columns for each group, which tell what its points are.
+    """
     with drawing(5.0, 4.2) as (axes, finish):
         for rank, (name, xy) in enumerate(points.items()):
             colour, mark = (COLOURS[rank], MARKS[rank]) if rank < len(COLOURS) else (GREY, ".")
@@ -171,6 +176,10 @@ def scatter_map(points: Mapping[str, Array], x_label: str, y_label: str) -> Draw
     return finish(
         {
             "group": _repeated({name: len(xy) for name, xy in points.items()}),
+            **{
+                column: [value for name in points for value in names[name][column]]
+                for column in next(iter(names.values()), {})
+            },
             x_label: _joined([xy[:, 0] for xy in points.values()]),
             y_label: _joined([xy[:, 1] for xy in points.values()]),
         }

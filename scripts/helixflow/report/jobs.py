@@ -104,23 +104,31 @@ def jobs_table(works: Sequence[Work]) -> Table:
             work.seconds,
             work.longest_s,
             percent(work.seconds / work.jobs, work.longest_s) if work.jobs > 1 else "–",
-            work.cpu_s if work.measured else TOO_SHORT,
+            _cpu_cell(work),
             percent(work.load, 1) if work.measured else "–",
             TOO_SHORT if math.isnan(work.memory_MB) else work.memory_MB,
-            plural(work.jobs - work.measured, "job") if 0 < work.measured < work.jobs else "",
         )
         for work in works
     ]
     return table(
         "Time and memory of each rule",
         "rule | jobs # | wall time, sum (s) # | longest (s) # | balance # | CPU time (s) # | load # | "
-        "peak memory (MB) # | not measured",
+        "peak memory (MB) #",
         rows,
         "From Snakemake's benchmarks of the jobs that are in the folder, each as it last ran. Balance is "
         "the mean over the longest: 100 % where all jobs of a rule take as long. Load is CPU time over wall "
         "time; more than 100 % is more than one core. Snakemake looks at a job every half second: what it "
         f"could not measure of short jobs (CPU time below half a second, memory below one) is {TOO_SHORT} "
         "and in no sum.",
+    )
+
+
+def _cpu_cell(work: Work) -> str:
+    """Show CPU time, and of how many jobs it is where it is not of all."""
+    if not work.measured:
+        return TOO_SHORT
+    return number(work.cpu_s) + (
+        "" if work.measured == work.jobs else f" ({work.measured} of {work.jobs} jobs)"
     )
 
 

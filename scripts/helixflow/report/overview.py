@@ -55,9 +55,9 @@ def overview_section(
         [
             f"Made by helixflow {run['helixflow']} from {plural(len(run['samples']), 'row')} of the sheet; "
             "versions, seeds and the configuration are at the end of the page.",
-            _stages_table(accounting),
-            *_shards(embedding_jobs),
             *work_blocks(benchmarks),
+            *_shards(embedding_jobs),
+            _stages_table(accounting),
         ],
     )
 

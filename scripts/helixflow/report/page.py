@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +193,8 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_uri"] = _data_uri
-    environment.tests |= {"table": _is(Table), "figure": _is(Figure), "view": _is(View)}
+    environment.filters |= {"data_uri": _data_uri, "runs_of_figures": _runs_of_figures}
+    environment.tests |= {"table": _is(Table), "view": _is(View)}
     return environment.get_template(_TEMPLATE).render(
         title=title,
         summary=summary,
@@ -214,6 +215,11 @@ def _left_out(sections: Sequence[Section]) -> str:
 
 def _is(kind: type) -> Any:
     return lambda value: isinstance(value, kind)
+
+
+def _runs_of_figures(blocks: Sequence[object]) -> list[tuple[bool, list[object]]]:
+    """Take figures that follow each other together, since they stand side by side, and so all else."""
+    return [(figures, list(run)) for figures, run in groupby(blocks, key=_is(Figure))]
 
 
 def _data_uri(svg: str) -> str:
