@@ -79,7 +79,7 @@ def only_difference(found: dict, stage: str, item: str, part: str) -> dict:
     assert [(one["stage"], one["item"], one["part"]) for one in found["differences"]] == [(stage, item, part)]
     assert found["first"] == found["differences"][0]
     assert found["first"]["cause"] == "own"
-    assert [one["stage"] for one in found["stages"] if one["status"] != "same"] == [stage]
+    assert [one["stage"] for one in found["stages"] if one["differing"]] == [stage]
     return found["first"]
 
 
@@ -370,14 +370,12 @@ def test_a_number_of_the_coanalysis(whole, copy):
         h5["pair/embedding_cosine"][3, 9] = old + 0.125
         chain, numbers = h5["residue/chain"].asstr()[0], h5["residue/number"][:]
     found = compared(whole, copy)
-    datasets = {one["record"]: one for one in found["differences"]}
-    one = datasets["pair/embedding_cosine"]
-    assert one is found["first"]
-    assert (one["stage"], one["item"]) == ("coanalysis", MOLECULE)
+    one = only_difference(found, "coanalysis", MOLECULE, "datasets")
+    assert one["record"] == "pair/embedding_cosine"
     assert one["where"] == f"pair {chain} {numbers[3]} and {chain} {numbers[9]}"
     values = amounts(one)
-    assert values["largest difference"] == pytest.approx(0.125)
-    assert values["largest relative difference"] == pytest.approx(
+    assert values[f"{one['record']}: largest difference"] == pytest.approx(0.125)
+    assert values[f"{one['record']}: largest relative difference"] == pytest.approx(
         0.125 / max(abs(old), abs(old + 0.125)), rel=1e-5
     )
 
@@ -388,7 +386,67 @@ def test_a_frame_of_the_coanalysis(whole, copy):
         time = h5["frame/time_ps"][5]
     one = compared(whole, copy)["first"]
     assert (one["record"], one["where"]) == ("frame/rg_nm", f"frame 6 ({time:g} ps)")
-    assert one["numbers"][1] == {"name": "largest difference", "value": 0.01, "unit": "nm"}
+    assert {"name": "frame/rg_nm: largest difference", "value": 0.01, "unit": "nm"} in one["numbers"]
+
+
+@pytest.fixture
+def measured(tmp_path) -> tuple[Path, Path]:
+    """Two files of measures, of 5 residues in 3 frames, as rule measure_replica lays them out."""
+    folders = tmp_path / "one", tmp_path / "other"
+    pairs = [[(0, 3), (1, 4)], [(0, 4)], [(0, 3), (0, 4), (1, 4)]]
+    for folder in folders:
+        path = folder / f"results/coanalysis/{MOLECULE}/1.h5"
+        path.parent.mkdir(parents=True)
+        with h5py.File(path, "w") as h5:
+            h5.attrs["cutoff_nm"] = 0.8
+            h5["frame/time_ps"], h5["frame/contacts"] = np.arange(3) * 0.5, np.array([2, 1, 3])
+            h5["frame/alphas"] = np.arange(45, dtype=np.float32).reshape(3, 5, 3)
+            h5["contact/alphas"] = np.array([i * 5 + j for frame in pairs for i, j in frame], np.uint32)
+            h5["residue/chain"], h5["residue/number"] = ["A"] * 3 + ["B"] * 2, [10, 11, 12, 1, 2]
+            h5["residue/insertion"] = [""] * 5
+            h5["residue/rmsf_nm"] = np.linspace(0.1, 0.5, 5)
+    return folders
+
+
+def changed(folder: Path, name: str, place, value) -> Path:
+    path = folder / f"results/coanalysis/{MOLECULE}/1.h5"
+    with h5py.File(path, "r+") as h5:
+        h5[name][place] = value
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "where"),
+    [("frame/alphas", (1, 2, 0), 99, "frame 2 (0.5 ps), place 3, 1"),
+     ("contact/alphas", 4, 1 * 5 + 3, "frame 3 (1 ps), pair A 10 and B 2"),
+     ("residue/rmsf_nm", 3, 0.9, "residue B 1"), ("residue/chain", 2, "C", "residue A 12")],
+)  # fmt: skip
+def test_a_value_of_the_measures(measured, name, place, value, where):
+    changed(measured[1], name, place, value)
+    found = compare_runs(*measured, SCHEMA)
+    one = only_difference(found, "coanalysis", f"{MOLECULE}/1", "datasets")
+    assert (one["record"], one["where"]) == (name, where)
+
+
+def test_a_longer_list_of_pairs_and_what_is_no_number(measured):
+    with h5py.File(measured[1] / f"results/coanalysis/{MOLECULE}/1.h5", "r+") as h5:
+        del h5["contact/alphas"]
+        h5["contact/alphas"] = np.array([3, 4, 9, 4, 3, 4, 9], np.uint32)
+        h5["frame/contacts"][0] = 3
+        h5["residue/rmsf_nm"][0] = np.nan
+    found = compare_runs(*measured, SCHEMA)["first"]
+    assert (found["record"], found["where"]) == ("frame/contacts", "frame 1 (0 ps)")
+    assert (found["a"], found["b"], found["differing"]) == ("2", "3", 3)
+    values = amounts(found)
+    assert values["contact/alphas: difference of length"] == 1
+    assert values["residue/rmsf_nm: values of which one is no number"] == 1
+
+
+def test_rounding_is_told_from_more(measured):
+    changed(measured[1], "residue/rmsf_nm", 2, 0.3 + 4e-13)
+    assert compare_runs(*measured, SCHEMA)["first"]["rounding"]
+    changed(measured[1], "residue/rmsf_nm", 2, 0.3 + 4e-12)
+    assert not compare_runs(*measured, SCHEMA)["first"]["rounding"]
 
 
 def test_the_counts_of_records(whole, copy):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from helixflow.compare.places import place_words, text_of
 from helixflow.compare.records import (
     Key,
     Measured,
@@ -23,8 +25,10 @@ from helixflow.compare.records import (
 
 #: Bytes of a dataset that are in memory at once, of each run.
 _BLOCK_BYTES = 1 << 24
-#: What sums over frames in another order may differ by.
-ROUNDING = 1e-12
+#: What sums in another order may differ by, in units of the greater number or of 1.
+_ROUNDING = 1e-12
+#: Where datasets differ in which no value does.
+_NOTHING = ("type of the values", "sign of zero, or kind of NaN")
 
 
 class Dataset(NamedTuple):
@@ -85,8 +89,8 @@ def _node_name(key: Key) -> str:
 
 
 def _dataset_digest(data: h5py.Dataset) -> bytes:
-    digest = hashlib.blake2b(str(data.shape).encode(), digest_size=16)
-    for _, block in _blocks(data):
+    digest = hashlib.blake2b(f"{data.dtype.str} {data.shape}".encode(), digest_size=16)
+    for _, block in _blocks(data, _rows(data)):
         numbers = block.dtype.kind in "biuf"
         digest.update(np.ascontiguousarray(block).tobytes() if numbers else _texts(block))
     return digest.digest()
@@ -96,20 +100,20 @@ def _texts(block: NDArray[Any]) -> bytes:
     return json.dumps([text_of(value) for value in block.ravel()]).encode()
 
 
-def text_of(value: Any) -> str:
-    """Return a text of an HDF5 file, which may be bytes."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+def _rows(data: h5py.Dataset) -> int:
+    """Return how many rows of a dataset are read at once: 16 MB, or one."""
+    row = data.dtype.itemsize * int(np.prod(data.shape[1:], dtype=np.int64))
+    return max(1, int(_BLOCK_BYTES // max(1, row)))
 
 
-def _blocks(data: h5py.Dataset) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Give a dataset in pieces of at most 16 MB, or one row, each with its first row."""
+def _blocks(data: h5py.Dataset, rows: int, end: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Give so many rows of a dataset at a time, up to an end, each time with the first row."""
     if not data.shape:
         yield 0, np.atleast_1d(data[()])
         return
-    row = max(1, data.dtype.itemsize * int(np.prod(data.shape[1:], dtype=np.int64)))
-    step = max(1, _BLOCK_BYTES // row)
-    for start in range(0, len(data), step):
-        yield start, data[start : start + step]
+    end = len(data) if end is None else end
+    for start in range(0, end, rows):
+        yield start, data[start : min(start + rows, end)]
 
 
 def measure_nodes(a: Dataset | str, b: Dataset | str) -> Measured:
@@ -118,87 +122,93 @@ def measure_nodes(a: Dataset | str, b: Dataset | str) -> Measured:
         return Measured("", (str(a), str(b)))
     with h5py.File(a.path, "r", locking=False) as left, h5py.File(b.path, "r", locking=False) as right:
         one, other = left[a.name], right[b.name]
-        if one.shape != other.shape:
-            return Measured("shape", [" x ".join(map(str, data.shape)) for data in (one, other)])
-        return _measure_datasets(one, other)
+        if one.shape == other.shape:
+            return _measure_datasets(one, other)
+        shapes = [" x ".join(map(str, data.shape)) for data in (one, other)]
+        if one.ndim != 1 or other.ndim != 1:
+            return Measured("shape", shapes)
+        # Of lists, such as pairs in contact, the first entry that differs tells more than their lengths.
+        found = _measure_datasets(one, other)
+        longer = Number(
+            f"{one.name.removeprefix('/')}: difference of length", abs(len(one) - len(other)), "", "sum"
+        )
+        if found.where in _NOTHING:
+            return Measured("length", shapes, [longer])
+        return found._replace(numbers=[longer, *found.numbers], rounding=False)
+
+
+@dataclass
+class _Apart:
+    """How numbers or texts differ, put together block by block."""
+
+    place: tuple[int, ...] | None = None
+    shown: tuple[str, str] = ("", "")
+    differing: int = 0
+    lost: int = 0
+    largest: float = 0.0
+    relative: float = 0.0
+    rounding: bool = True
+
+    def add(self, start: int, a: NDArray[Any], b: NDArray[Any]) -> None:
+        """Compare two blocks that begin with a row."""
+        numeric = all(block.dtype.kind in "biuf" for block in (a, b))
+        apart = _unequal(a, b, numeric)
+        if not apart.any():
+            return
+        first = tuple(int(index) for index in np.argwhere(apart)[0])
+        if self.place is None:
+            self.place = (start + first[0], *first[1:])
+            self.shown = _shown(a[first]), _shown(b[first])
+        self.differing += int(apart.sum())
+        self.rounding &= numeric and self._measure(a[apart], b[apart])
+
+    def _measure(self, a: NDArray[Any], b: NDArray[Any]) -> bool:
+        """Take note of the sizes of differences; tell whether all are rounding."""
+        single = 2.0**-22 if "f4" in (a.dtype.str[1:], b.dtype.str[1:]) else 0.0
+        left, right = a.astype(np.float64), b.astype(np.float64)
+        both = np.isfinite(left) & np.isfinite(right)
+        self.lost += int((~both).sum())
+        if both.any():
+            size, scale = np.abs(left - right)[both], np.maximum(np.abs(left), np.abs(right))[both]
+            self.largest = max(self.largest, float(size.max()))
+            self.relative = max(self.relative, float((size / scale).max()))
+            return bool(both.all() and (size <= _ROUNDING * np.maximum(scale, 1) + single * scale).all())
+        return False
 
 
 def _measure_datasets(a: h5py.Dataset, b: h5py.Dataset) -> Measured:
-    """Find the first and the largest difference of two datasets of one shape."""
-    first: tuple[int, ...] | None = None
-    differing, largest, relative, shown = 0, 0.0, 0.0, ("", "")
-    numeric = a.dtype.kind in "biuf" and b.dtype.kind in "biuf"
-    for (start, left), (_, right) in zip(_blocks(a), _blocks(b), strict=True):
-        apart = _apart(left, right, numeric)
-        places = np.argwhere(apart)
-        if len(places) and first is None:
-            first = (start + int(places[0][0]), *map(int, places[0][1:]))
-            shown = _shown(left[tuple(places[0])]), _shown(right[tuple(places[0])])
-        differing += len(places)
-        if numeric and len(places):
-            size, share = _largest(left[apart], right[apart])
-            largest, relative = max(largest, size), max(relative, share)
-    numbers = [Number("values that differ", differing, "", "sum")]
-    if numeric:
-        unit = text_of(a.attrs.get("unit", ""))
-        numbers += [
-            Number("largest difference", largest, "" if unit == "1" else unit, "most"),
-            Number("largest relative difference", relative, "", "most"),
-        ]
-    return Measured(_place_words(a, first or ()), shown, numbers, numeric and largest <= ROUNDING)
+    """Find where two datasets differ first, as far as the shorter goes, and by how much."""
+    found, rows = _Apart(), min(_rows(a), _rows(b))
+    end = min(len(a), len(b)) if a.shape else None
+    for (start, left), (_, right) in zip(_blocks(a, rows, end), _blocks(b, rows, end), strict=True):
+        found.add(start, left, right)
+    if found.place is None:
+        kinds = a.dtype.str, b.dtype.str
+        return (
+            Measured(_NOTHING[0], kinds) if kinds[0] != kinds[1] else Measured(_NOTHING[1], kinds, (), True)
+        )
+    unit, name = text_of(a.attrs.get("unit", "")), a.name.removeprefix("/")
+    numbers = [Number(f"{name}: values that differ", found.differing, "", "sum")]
+    if found.lost:
+        numbers.append(Number(f"{name}: values of which one is no number", found.lost, "", "sum"))
+    # Pairs in contact are numbered, and numbers of other pairs are not near or far.
+    if found.relative and not name.startswith("contact/"):
+        numbers.append(Number(f"{name}: largest difference", found.largest, unit.strip("1"), "most"))
+        numbers.append(Number(f"{name}: largest relative difference", found.relative, "", "most"))
+    return Measured(place_words(a, found.place), found.shown, numbers, found.rounding)
 
 
-def _apart(a: NDArray[Any], b: NDArray[Any], numeric: bool) -> NDArray[np.bool_]:
+def _unequal(a: NDArray[Any], b: NDArray[Any], numeric: bool) -> NDArray[np.bool_]:
     if not numeric:
         texts = [np.array([text_of(value) for value in part.ravel()], object) for part in (a, b)]
         return np.asarray(texts[0] != texts[1], bool).reshape(a.shape)
-    # Neither number is one where both are NaN.
-    both = np.isnan(a) & np.isnan(b) if a.dtype.kind == b.dtype.kind == "f" else False
-    return np.asarray((a != b) & ~np.asarray(both))
-
-
-def _largest(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, float]:
-    """Return the largest absolute and relative difference; infinite where one number is none."""
-    left, right = a.astype(np.float64), b.astype(np.float64)
-    size = np.abs(left - right)
-    size[~np.isfinite(size)] = np.inf
-    scale = np.maximum(np.abs(left), np.abs(right))
-    share = np.divide(size, scale, out=np.ones_like(size), where=(scale > 0) & np.isfinite(size))
-    return float(size.max()), float(share.max())
+    if a.dtype.kind == b.dtype.kind == "f":
+        return np.asarray((a != b) & ~(np.isnan(a) & np.isnan(b)))
+    return np.asarray(a != b)
 
 
 def _shown(value: Any) -> str:
     return f"{value:.8g}" if isinstance(value, np.floating) else text_of(value)
-
-
-def _place_words(data: h5py.Dataset, place: tuple[int, ...]) -> str:
-    """Name a place in a dataset by what its axes are: frames with their time, residues, pairs of residues."""
-    group = data.name.rpartition("/")[0].rpartition("/")[2]
-    base = data.parent.parent if data.parent.name != "/" else data.parent
-    if group == "frame" and place:
-        words = f"frame {place[0] + 1}"
-        if "time_ps" in data.parent:
-            words += f" ({data.parent['time_ps'][place[0]]:g} ps)"
-        return words + (f", component {place[1] + 1}" if len(place) == 2 else _more(place[1:]))
-    if group == "residue" and place:
-        return f"residue {_residue(base, place[0])}" + _more(place[1:])
-    if group == "pair" and len(place) == 2:
-        return f"pair {_residue(base, place[0])} and {_residue(base, place[1])}"
-    return _more(place).removeprefix(", ")
-
-
-def _more(place: tuple[int, ...]) -> str:
-    return f", place {', '.join(str(index + 1) for index in place)}" if place else ""
-
-
-def _residue(base: h5py.Group, index: int) -> str:
-    """Name a residue by its chain and number, or by its place where the file does not tell them."""
-    # What is of one replica leaves to the top what its residues are.
-    table = next((group["residue"] for group in (base, base.file) if "residue/number" in group), None)
-    if table is None or "chain" not in table or index >= len(table["number"]):
-        return str(index + 1)
-    chain, number = text_of(table["chain"][index]), table["number"][index]
-    return f"{chain} {number}{text_of(table['insertion'][index]) if 'insertion' in table else ''}"
 
 
 def attributes_reader(noun: str) -> Reader:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helixflow.compare.records import Measured, Number, Reader, Record, merge
+from helixflow.compare.records import Measured, Number, Reader, Record, merge, place
 from helixflow.errors import HelixflowError, SourceError
 
 #: Records that only one run has, of which the names are told.
@@ -161,9 +161,15 @@ def _equal(a: Path, b: Path) -> bool:
 
 
 def _read(reader: Reader, path: Path) -> Iterator[Record]:
-    """Give the records of a file."""
+    """Give the records of a file, whose keys must ascend for them to be paired."""
+    last = ""
     with readable(path):
-        yield from reader.read(path)
+        for record in reader.read(path):
+            here = place(record.key)
+            if here <= last:
+                raise ValueError(f"{reader.noun} {reader.name(record.key)} is not in order, or twice")
+            last = here
+            yield record
 
 
 @contextmanager

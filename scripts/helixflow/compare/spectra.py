@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.compare.arrays import text_of
+from helixflow.compare.places import text_of
 from helixflow.compare.records import (
     Key,
     Measured,

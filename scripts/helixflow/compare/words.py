@@ -9,6 +9,8 @@ Json = Mapping[str, Any]
 
 #: Differences that are told in full; the JSON has all.
 MOST_TOLD = 40
+#: Amounts of a difference that are told.
+MOST_NUMBERS = 8
 _STATUS = {
     "same": "the same",
     "rounding": "differs by rounding",
@@ -92,7 +94,9 @@ def amount_words(one: Json) -> str:
         if only["number"]:
             more = ", …" if only["number"] > len(only["first"]) else ""
             told.append(f"{only['number']} only in {name} ({', '.join(only['first'])}{more})")
-    told += [f"{n['name']} {n['value']:g} {n['unit']}".rstrip() for n in one["numbers"]]
+    told += [f"{n['name']} {n['value']:g} {n['unit']}".rstrip() for n in one["numbers"][:MOST_NUMBERS]]
+    if len(one["numbers"]) > MOST_NUMBERS:
+        told.append(f"and {len(one['numbers']) - MOST_NUMBERS} more amounts")
     return "; ".join(told) + ("; within rounding" if one["rounding"] else "")
 
 
