@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from helixflow import buckets, embeddings
+from helixflow.compare.asked import run_to_compare
 from helixflow.config import complete_config, read_schema
 from helixflow.errors import mendable, one_line
 from helixflow.files import remove_all_leftovers
@@ -136,6 +137,12 @@ def segments_of_replica(wildcards):
     wanted = sorted({*map(int, replicas), int(wildcards.replica)})
     plan = plan_replicas(name, wanted, config["trajectories"])[int(wildcards.replica)]
     return [f"results/trajectories/{name}/segments/{plan.pack}/{end}" for end in plan.ends]
+
+
+def compared_run(wildcards):
+    """The provenance of the run to compare with, so that a change of it is seen; none where it is unfinished."""
+    with one_line():
+        return run_to_compare(config["report"]["compare_with"])
 
 
 fastas = named(*DNA_KINDS, "proteins")

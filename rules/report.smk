@@ -5,6 +5,7 @@ Writes  results/provenance/run.json               versions, sheet, configuration
         results/provenance/accounting.tsv         in = out + set aside, for every stage and item
         results/report/index.html                 one page that needs nothing else
         results/report/figures/{section}/         each of its figures as .svg, and what it shows as .tsv
+        results/report/compare.{json,txt}         where the run differs from another one, where asked for
 """
 
 from helixflow.provenance import sheet_rows
@@ -133,6 +134,39 @@ rule write_report:
         benchmarks="benchmarks",
     script:
         "../scripts/write_report.py"
+
+
+rule compare_runs:
+    """Name the first stage, item and record in which the run differs from the one that the config names."""
+    input:
+        rules.record_run.input,
+        rules.record_run.output,
+        program=f"{workflow.basedir}/scripts/compare_runs.py",
+        other=compared_run,
+    output:
+        json="results/report/compare.json",
+        text="results/report/compare.txt",
+    log:
+        "logs/compare_runs.log",
+    benchmark:
+        "benchmarks/compare_runs.tsv"
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        other=lookup("report/compare_with", within=config),
+    shell:
+        "python {input.program:q} . {params.other:q} --exit-zero --json {output.json:q} --text {output.text:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule compare:
+    """It is told where the run differs from the one that the config names."""
+    input:
+        rules.compare_runs.output,
+    localrule: True
 
 
 rule report:

@@ -1,0 +1,109 @@
+"""What two runs were made with: rows of the sheet, keys of the configuration, versions of programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from helixflow.compare.records import Reader, Record, digest_of
+from helixflow.compare.tables import flatten, measure_rows, measure_values
+from helixflow.config import Settings, leaves
+from helixflow.files import read_json
+
+#: Keys that decide results without the schema's saying so of their bytes.
+_DECIDING = {"embeddings/model", "embeddings/compute", "trajectories/replicas", "sequences/max_failed"}
+#: Keys that are where something is on one machine, and those of the page.
+_PLACES = {"samples", "gmx", "embeddings/store"}
+
+
+def deciding_keys(schema: Settings) -> set[str]:
+    """Return the keys of the configuration that decide results, as the schema tells."""
+    return _DECIDING | {
+        key for key, description in _descriptions(schema) if "decides bytes" in description.lower()
+    }
+
+
+def _descriptions(schema: Settings, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Give each key of a schema and its description."""
+    for key, below in schema.get("properties", {}).items():
+        yield prefix + key, below.get("description", "")
+        yield from _descriptions(below, f"{prefix}{key}/")
+
+
+def decides(key: str, deciding: set[str], schema: Settings) -> bool:
+    """Tell whether a key, or one above it, decides results; one that the schema lacks is thought to."""
+    parts = key.split("/")
+    above = {"/".join(parts[:end]) for end in range(1, len(parts) + 1)}
+    if above & deciding:
+        return True
+    section: Any = schema
+    for part in parts:
+        section = section.get("properties", {}).get(part)
+        if section is None:
+            return parts[0] != "report" and key not in _PLACES
+    return False
+
+
+def sheet_reader() -> Reader:
+    """Read the rows of the sheet from ``run.json``; of a source that is a file, its name alone."""
+
+    def read(path: Path) -> Iterator[Record]:
+        for row in sorted(read_json(path)["samples"], key=lambda row: str(row["sample"])):
+            kept = {name: value for name, value in row.items() if name != "sample"}
+            kept["source"] = without_folder(str(row["source"]))
+            text = json.dumps(kept)
+            yield Record((str(row["sample"]),), digest_of(text), text)
+
+    return Reader("row of the sheet", read, measure_rows)
+
+
+def without_folder(source: str) -> str:
+    """Return a source without the folders of the files it names; what is not in a folder stays."""
+    parts = source.split(",")
+    return ",".join(part if re.match(r"\w+:", part) else Path(part).name for part in parts)
+
+
+def config_reader(schema: Settings) -> Reader:
+    """Read the keys of the configuration that decide results from ``run.json``."""
+    deciding = deciding_keys(schema)
+
+    def read(path: Path) -> Iterator[Record]:
+        for key, value in sorted(leaves(read_json(path)["config"])):
+            if decides(key, deciding, schema):
+                known = (
+                    without_folder(value) if key == "embeddings/model" and value.count("/") != 1 else value
+                )
+                yield Record((key,), digest_of(json.dumps(known)), known)
+
+    return Reader("key of the configuration", read, measure_values)
+
+
+def versions(run: Mapping[str, Any]) -> dict[str, str]:
+    """Return the versions of all programs that a ``run.json`` names."""
+    git = run["git"]
+    changed = " with changes" if git["dirty"] is True else ""
+    found = {
+        "helixflow": str(run["helixflow"]),
+        "git commit": f"{git['commit']}{changed}",
+        "python": str(run["python"]),
+        "snakemake": str(run["snakemake"]),
+        "GROMACS": ", ".join(run["gmx"]["versions"]),
+    }
+    return found | {name: str(version) for name, version in flatten(run["libraries"])}
+
+
+def idle_keys(a: Settings, b: Settings, schema: Settings) -> list[dict[str, Any]]:
+    """Return the keys that differ although they decide no results, but for places and the page's."""
+    deciding = deciding_keys(schema)
+    left, right = (dict(leaves(run["config"])) for run in (a, b))
+    return [
+        {"key": key, "a": left.get(key), "b": right.get(key)}
+        for key in sorted(left.keys() | right.keys())
+        if left.get(key) != right.get(key)
+        and not decides(key, deciding, schema)
+        and key not in _PLACES
+        and not key.startswith("report/")
+    ]

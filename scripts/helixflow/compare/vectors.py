@@ -1,0 +1,112 @@
+"""Reader of embeddings: the vectors of every protein of an index, wherever the store keeps them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helixflow.compare.records import Measured, Number, Reader, Record, digest_of
+from helixflow.embeddings.reading import open_embedding, open_pooled, split_uri
+from helixflow.embeddings.store import open_part
+from helixflow.tables import read_rows
+
+Floats = NDArray[np.float64]
+
+#: What another order of sums may change in a vector: 2e-5 before the cast, and with it a unit of float16's
+#: last place where it is at the border of two.
+_ROUNDING, _LAST_PLACE = 2e-5, 2.0**-10
+
+
+def vectors_reader() -> Reader:
+    """Read the residue and mean vectors of every protein of an index, in the order of their ids."""
+    return Reader("protein", _read, _measure, files=_files)
+
+
+def _read(path: Path) -> Iterator[Record]:
+    folder = path.parent.absolute()
+    for protein, uri in read_rows(path, ["protein", "uri"]):
+        whole = _absolute(uri, folder)
+        residue = np.ascontiguousarray(open_embedding(whole))
+        content = str(residue.shape), residue.tobytes(), open_pooled([whole]).tobytes()
+        yield Record((protein,), digest_of(*content), whole)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Give the index and the parts of the store that it names, in its order."""
+    yield path
+    # What lies in S3 has the same content under the same name, since parts never change.
+    parts = dict.fromkeys(uri.rpartition("#")[0] for (uri,) in read_rows(path, ["uri"]))
+    yield from (path.parent / part for part in parts if "://" not in part)
+
+
+def _absolute(uri: str, folder: Path) -> str:
+    return uri if "://" in uri else os.path.normpath(folder / uri)
+
+
+def _measure(a: str, b: str) -> Measured:
+    """Compare the vectors of one protein, residue by residue."""
+    left, right = (open_embedding(uri).astype(np.float64) for uri in (a, b))
+    if left.shape != right.shape:
+        return Measured("shape", [f"{rows} residues x {width}" for rows, width in (left.shape, right.shape)])
+    cosines, difference = _cosines(left, right), np.abs(left - right)
+    numbers = [
+        Number("least cosine of a residue", float(cosines.min()), "", "least"),
+        Number("mean cosine of the proteins that differ", float(cosines.mean()), "", "mean"),
+        Number("largest difference", float(difference.max()), "", "most"),
+    ]
+    means = [open_pooled([uri])[0] for uri in (a, b)]
+    allowed = _ROUNDING + _LAST_PLACE * np.maximum(np.abs(left), np.abs(right))
+    within = bool((difference <= allowed).all() and np.abs(means[0] - means[1]).max() <= _ROUNDING)
+    if not difference.any():
+        place = int(np.flatnonzero(means[0] != means[1])[0])
+        shown = [f"{mean[place]:.7g}" for mean in means]
+        return Measured(f"mean vector, component {place + 1}", shown, numbers, within)
+    row, place = (int(index) for index in np.argwhere(difference)[0])
+    parts = [Path(split_uri(uri)[0]).stem for uri in (a, b)]
+    values = [float(vectors[row, place]) for vectors in (left, right)]
+    shown = [f"{value:.6g} (part {part})" for value, part in zip(values, parts, strict=True)]
+    return Measured(f"residue {row + 1}, component {place + 1}", shown, numbers, within)
+
+
+def _cosines(a: Floats, b: Floats) -> Floats:
+    """Return the cosine of each pair of rows; 0 where one is a vector of zeros."""
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosines: Floats = np.divide((a * b).sum(axis=1), norms, out=np.zeros(len(a)), where=norms > 0)
+    return cosines
+
+
+def maps_reader() -> Reader:
+    """Read the contact maps that a shard's table names."""
+    return Reader("protein", _read_maps, _measure_maps, files=_files)
+
+
+def _read_maps(path: Path) -> Iterator[Record]:
+    folder = path.parent.absolute()
+    uris = {protein: _absolute(uri, folder) for protein, uri in read_rows(path, ["protein", "uri"])}
+    for protein, uri in sorted(uris.items()):
+        yield Record((protein,), digest_of(_open_map(uri).tobytes()), uri)
+
+
+def _open_map(uri: str) -> Floats:
+    """Read a contact map, (L, L) float16, without what computes them: see `open_contacts`."""
+    name, _, protein = uri.rpartition("#")
+    with open_part(Path(name)) as part:
+        place = part["protein"][:].tolist().index(protein.encode("ascii"))
+        length, (first, last) = int(part["length"][place]), part["offset"][place : place + 2]
+        values: Floats = part["contact"][first:last].reshape(length, length)
+        return values
+
+
+def _measure_maps(a: str, b: str) -> Measured:
+    left, right = (_open_map(uri).astype(np.float64) for uri in (a, b))
+    if left.shape != right.shape:
+        return Measured("residues", [str(len(left)), str(len(right))])
+    difference = np.abs(left - right)
+    first, second = (int(index) for index in np.argwhere(difference)[0])
+    values = [f"{values[first, second]:.6g}" for values in (left, right)]
+    numbers = [Number("largest difference", float(difference.max()), "", "most")]
+    return Measured(f"residues {first + 1} and {second + 1}", values, numbers)

@@ -1,0 +1,135 @@
+"""A comparison in words: the verdict in the first lines, then stage by stage what differs and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+
+#: Differences that are told in full; the JSON has all.
+MOST_TOLD = 40
+#: Amounts of a difference that are told.
+MOST_NUMBERS = 8
+_STATUS = {
+    "same": "the same",
+    "rounding": "differs by rounding",
+    "differ": "differs",
+    "nothing there": "nothing there",
+    "not compared": "in one run alone, not compared",
+}
+
+
+def comparison_text(found: Json) -> str:
+    """Write a comparison for people, a line for each thing that is told."""
+    return "".join(f"{line}\n" for line in _lines(found))
+
+
+def _lines(found: Json) -> Iterator[str]:
+    yield from verdict_lines(found)
+    yield ""
+    for name in ("a", "b"):
+        state = "" if found[name]["finished"] else f", not finished; there are {_list(found[name]['stages'])}"
+        yield f"{name.upper()}: {found[name]['folder']}{state}"
+    yield ""
+    for stage in found["stages"]:
+        yield f"{stage['stage']:<13} {stage_words(stage)}"
+    for title, follow in (("Causes", False), ("What follows", True)):
+        yield from _told(
+            title, [one for one in found["differences"] if (one["cause"] == "follows") == follow]
+        )
+    if found["not_compared"]:
+        yield from ("", "Not compared, since a run is not finished:")
+        yield from (f"  {_skipped(one)}" for one in found["not_compared"][:MOST_TOLD])
+    if found["versions"]:
+        yield from ("", "Other versions:")
+        yield from (f"  {one['name']}: {one['a']} in A, {one['b']} in B" for one in found["versions"])
+    if found["idle_settings"]:
+        yield from ("", "Keys that decide no results and differ:")
+        yield from (f"  {one['key']}: {one['a']} in A, {one['b']} in B" for one in found["idle_settings"])
+    yield from ("", "Left out: " + "; ".join(found["left_out"]) + ".")
+
+
+def verdict_lines(found: Json) -> list[str]:
+    """Say whether the runs differ, where first, and how much of it is a cause."""
+    if found["verdict"] == "same":
+        return ["SAME: all that was compared has the same content."]
+    if found["verdict"] == "unknown":
+        return ["UNKNOWN: no difference in what both runs have, but one of them is not finished."]
+    differences = found["differences"]
+    kind = "DIFFER BY ROUNDING" if all(one["rounding"] for one in differences) else "DIFFER"
+    lines = [f"{kind}: first in {difference_words(found['first'])}"]
+    results = [one for one in differences if one["stage"] != "settings"]
+    if found["first"]["stage"] == "settings" and results:
+        lines.append(f"The first result that differs: {difference_words(results[0])}")
+    if not results:
+        lines.append("No result differs that was compared.")
+    else:
+        follow = sum(one["cause"] == "follows" for one in results)
+        lines.append(f"{len(results)} parts of results differ, {follow} of them made from others that do.")
+    return lines
+
+
+def stage_words(stage: Json) -> str:
+    """Say how a stage compares."""
+    told = _STATUS[stage["status"]]
+    if not stage["differing"]:
+        return told
+    return (
+        f"{told}: {stage['differing']} of {stage['parts']} parts, {stage['causes']} not from what came before"
+    )
+
+
+def difference_words(one: Json) -> str:
+    """Say where a difference is and what stands there: stage, item, part, record."""
+    where = f" {one['where']}:" if one["where"] else ""
+    record = f"{one['noun']} {one['record']}"
+    return f"{one['stage']}, {one['item']}, {one['part']}, {record}:{where} {one['a']} in A, {one['b']} in B"
+
+
+def amount_words(one: Json) -> str:
+    """Say how many records differ and by how much."""
+    told = [f"{one['differing']} of {one['compared']} that both have differ"]
+    for name, only in (("A", one["only_in_a"]), ("B", one["only_in_b"])):
+        if only["number"]:
+            more = ", …" if only["number"] > len(only["first"]) else ""
+            told.append(f"{only['number']} only in {name} ({', '.join(only['first'])}{more})")
+    told += [f"{n['name']} {n['value']:g} {n['unit']}".rstrip() for n in one["numbers"][:MOST_NUMBERS]]
+    if len(one["numbers"]) > MOST_NUMBERS:
+        told.append(f"and {len(one['numbers']) - MOST_NUMBERS} more amounts")
+    return "; ".join(told) + ("; within rounding" if one["rounding"] else "")
+
+
+def cause_words(one: Json) -> str:
+    """Say why a difference is there, as far as the data flow tells."""
+    if one["stage"] == "settings":
+        return "a setting"
+    if one["cause"] == "follows":
+        return f"follows from {_list(one['upstream'], 'and')}"
+    made = f"made with another {_list(one['settings'], 'and')}" if one["settings"] else ""
+    versions = f"made with other versions of {_list(one['versions'], 'and')}" if one["versions"] else ""
+    told = "; ".join(filter(None, (made, versions)))
+    return told or "a cause of its own: what it is made from, settings and versions are the same"
+
+
+def _told(title: str, differences: Sequence[Json]) -> Iterator[str]:
+    if not differences:
+        return
+    yield from ("", f"{title}:")
+    for one in differences[:MOST_TOLD]:
+        yield f"  {difference_words(one)}"
+        yield f"      {amount_words(one)}"
+        yield f"      {cause_words(one)}"
+    if len(differences) > MOST_TOLD:
+        yield f"  and {len(differences) - MOST_TOLD} more, which the JSON has"
+
+
+def _list(names: Sequence[str], word: str = "and", most: int = 4) -> str:
+    """Join names, the first few of many."""
+    if len(names) > most:
+        return f"{'; '.join(names[:most])} {word} {len(names) - most} more"
+    return "; ".join(names) or "none"
+
+
+def _skipped(one: Json) -> str:
+    return f"{one['stage']}, {one['item']}, {one['part']}: in {'A' if one['a'] else 'B'} alone"
