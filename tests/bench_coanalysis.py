@@ -35,6 +35,7 @@ def make_inputs(folder: Path) -> None:
     from helixflow.structures.chemistry import CODES
     from xtc import write_xtc
 
+    warnings.simplefilter("ignore")
     for name in ("adk_oplsaa.tpr", "adk_oplsaa.xtc"):
         shutil.copy(DATA / "md" / name, folder / name)
     universe = mda.Universe(folder / "adk_oplsaa.tpr", folder / "adk_oplsaa.xtc")
@@ -100,7 +101,6 @@ class Peer:
         import h5py
         import MDAnalysis as mda
 
-        warnings.simplefilter("ignore")
         # The index that MDAnalysis leaves beside a file is made before the time is taken.
         self.universe = mda.Universe(str(folder / "protein.pdb"), str(folder / f"{frames}.xtc"))
         self.alphas = self.universe.select_atoms("name CA")

@@ -27,6 +27,7 @@ from conftest import ROOT
 from helixflow.coanalysis.measures import DATASETS, Measures
 from helixflow.coanalysis.molecule import read_molecule
 from helixflow.coanalysis.replica import Settings, find_contacts, measure_block, prepare
+from helixflow.coanalysis.secondary import assign
 from helixflow.coanalysis.trajectory import BLOCK_FRAMES, find_frames, read_frames
 from helixflow.errors import MismatchError
 from helixflow.structures.chemistry import CODES
@@ -225,6 +226,30 @@ def test_secondary_structure_is_that_of_mdanalysis(name, request):
     with case.measures() as found:
         np.testing.assert_allclose(found.read("frame/helix"), helix.mean(axis=1), atol=1e-12)
         np.testing.assert_allclose(found.read("residue/strand"), strand.mean(axis=0), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["1AKI", "1UBI", "1VII", "1A8O", "3O5R", "1L2Y", "1BHL"])
+def test_secondary_structure_of_structures_is_that_of_mdanalysis(name, data, tmp_path):
+    path = shutil.copy(data / "structures" / f"{name}.pdb", tmp_path)
+    protein = mda.Merge(mda.Universe(path).select_atoms("protein and not altloc B C D")).atoms
+    wanted = "".join(DSSP(protein).run().results.dssp[0])
+    groups = [protein.select_atoms(f"name {atom}") for atom in ("N", "CA", "C", "O")]
+    helix, strand = np.empty((2, 1, len(wanted)), bool)
+    assign(
+        np.float32(protein.positions / 10)[None],
+        np.array([group.indices for group in groups]).T.astype(np.int64),
+        groups[0].resnames != "PRO",
+        np.unique(groups[0].chainIDs, return_inverse=True)[1].astype(np.int64),
+        helix,
+        strand,
+    )
+    found = "".join(np.select([helix[0], strand[0]], ["H", "E"], "-"))
+    assert set("HE" if name in ("1AKI", "1UBI", "3O5R", "1BHL") else "H") <= set(found)
+    # MDAnalysis takes residues on both sides of a gap for neighbours.
+    gaps = np.linalg.norm(groups[2].positions[:-1] - groups[0].positions[1:], axis=1) > 2.5
+    apart = [at for at, (one, other) in enumerate(zip(found, wanted, strict=True)) if one != other]
+    assert all(np.abs(np.flatnonzero(gaps) - at).min(initial=99) <= 5 for at in apart)
+    assert (name == "1BHL") == bool(apart)
 
 
 # Reading
@@ -485,8 +510,14 @@ REFUSALS = {
         lambda case: rewrite(case, atoms=300),
         r"frame 0 cannot be read \(it has 300 atoms, expected 304\)",
     ),
-    "truncated": (lambda case: cut(case, 200), r"frame 147 cannot be read \(of \d+ bytes of positions"),
-    "cut in the header": (cut_in_header, r"frame 148 cannot be read \(the file ends 20 bytes"),
+    "truncated": (
+        lambda case: cut(case, 200),
+        r"frame 147 \(behind 1460 ps\) cannot be read \(of \d+ bytes of positions",
+    ),
+    "cut in the header": (
+        cut_in_header,
+        r"frame 148 \(behind 1470 ps\) cannot be read \(the file ends 20 bytes",
+    ),
     "empty": (lambda case: cut(case, 10**6), r"protein\.xtc: no frame, expected one at least"),
     "other format": (
         lambda case: case.path("protein.xtc").write_text("no trajectory " * 99),
@@ -498,11 +529,11 @@ REFUSALS = {
     ),
     "magic": (
         lambda case: damage(case, 0, bytes(4)),
-        r"frame 70 cannot be read \(no XTC frame begins at byte",
+        r"frame 70 \(behind 690 ps\) cannot be read \(no XTC frame begins at byte",
     ),
     "number of atoms": (
         lambda case: damage(case, 4, struct.pack(">i", 1 << 30)),
-        r"frame 70 cannot be read \(it has 1073741824 atoms, expected 304\)",
+        r"frame 70 \(behind 690 ps\) cannot be read \(it has 1073741824 atoms, expected 304\)",
     ),
     "packed": (
         lambda case: damage(case, 92, bytes(800)),
