@@ -436,6 +436,40 @@ def test_what_cannot_be_told_is_neither_helix_nor_strand(case):
     np.testing.assert_array_equal(whole.alphas, parted.alphas)
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_molecules_of_a_few_atoms_are_measured(number, tmp_path):
+    """Positions of up to 9 atoms are not packed; there are no contacts, no oxygens, perhaps one residue."""
+    universe = mda.Universe.empty(
+        3 * number, number, atom_resindex=np.repeat(np.arange(number), 3), trajectory=True
+    )
+    universe.add_TopologyAttr("names", ["N", "CA", "C"] * number)
+    universe.add_TopologyAttr("resnames", ["GLY"] * number)
+    universe.add_TopologyAttr("resids", list(range(1, number + 1)))
+    positions = np.arange(9.0 * number).reshape(-1, 3) / 20
+    universe.atoms.positions = positions * 10
+    universe.atoms.write(tmp_path / "protein.pdb")
+    write_residues(tmp_path, ["GLY"] * number)
+    write_xtc(tmp_path / "protein.xtc", [positions, positions + 1])
+    case = Case(tmp_path)
+    part = measure_block((0, 2), case.prepare())
+    np.testing.assert_allclose(part.rmsd_nm, 0, atol=1e-6)
+    np.testing.assert_allclose(part.rg_nm[0] * 10, universe_radius(positions), atol=1e-4)
+    assert part.contacts["alphas"].counts.tolist() == part.contacts["heavy"].counts.tolist() == [0, 0]
+    assert not part.helix.any() and not part.strand.any()
+    broken = positions.copy()
+    broken[1, 1] = np.nan
+    write_xtc(tmp_path / "protein.xtc", [positions, broken])
+    with pytest.raises(MismatchError, match=r"frame 1 \(1 ps\) has no finite position of atom 2"):
+        measure_block((0, 2), case.prepare())
+
+
+def universe_radius(positions):
+    """Radius of gyration of N, CA, C over and over, in ångström."""
+    masses = np.tile([14.007, 12.011, 12.011], len(positions) // 3)
+    centred = positions - np.average(positions, axis=0, weights=masses)
+    return 10 * np.sqrt(np.average((centred**2).sum(axis=1), weights=masses))
+
+
 # What is refused
 
 
