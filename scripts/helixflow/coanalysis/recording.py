@@ -50,7 +50,7 @@ class _Sums:
 
     def __init__(self, n_residue: int) -> None:
         self.frames = 0
-        self._pairs = {criterion: np.zeros(n_residue**2, np.int64) for criterion in CRITERIA}
+        self._pairs = {criterion: np.zeros(n_residue**2, np.int32) for criterion in CRITERIA}
         self._counts = {name: np.zeros(n_residue, np.int64) for name in ("neighbours", "helix", "strand")}
         self._shift, self._square = np.zeros((n_residue, 3)), np.zeros(n_residue)
 

@@ -140,10 +140,9 @@ def prepare(residues: str, topology: str, trajectory: str, settings: Settings) -
         )
     molecule = read_molecule(topology, known, residues)
     found = find_frames(trajectory, len(molecule.masses))
-    # This also compiles, and keeps, what reads frames; the other ranks then have it.
     first = read_frames(found, 0, 1, molecule)
     heavy = np.flatnonzero(molecule.heavy)
-    return Task(
+    task = Task(
         molecule=molecule,
         trajectory=found,
         settings=settings,
@@ -151,6 +150,9 @@ def prepare(residues: str, topology: str, trajectory: str, settings: Settings) -
         heavy=heavy,
         heavy_starts=np.searchsorted(molecule.residue_of[heavy], np.arange(len(known) + 1)),
     )
+    # What is compiled for this frame is kept, so that the other ranks need not compile it too.
+    measure_block((0, 1), task)
+    return task
 
 
 def measure_block(block: tuple[int, int], task: Task) -> Part:
