@@ -82,7 +82,7 @@ def unpack(
     inverse = np.float32(1.0) / np.float32(precision)
     end, at, atom, steps = 8 * (packed.size - 8), np.int64(0), np.int64(0), np.int64(0)
     while atom < positions.shape[0]:
-        if at + wide + 1 > end or bits < _LEAST_BITS or bits >= ranges.size:
+        if at + wide + 1 > end or bits < _LEAST_BITS or bits > ranges.size:
             return False
         if together:
             x, y, z = _read_three(packed, at, wide, sizes[1], sizes[2])
@@ -99,11 +99,15 @@ def unpack(
             code = np.int64(_read(packed, at, 5))
             steps, change = code // 3, code % 3 - 1
             at += 5
+        # Writers count one past the ranges where no step is small.
+        if steps > 0 and bits == ranges.size:
+            return False
         if atom + 1 + steps > positions.shape[0] or at + steps * bits > end:
             return False
         # The first two of a run are interchanged, as oxygen and hydrogen of water pack better so.
         _put(positions, atom + (steps > 0), x, y, z, inverse)
-        size, half = ranges[bits], ranges[bits] // 2
+        size = ranges[bits] if steps > 0 else np.int64(0)
+        half = size // 2
         for number in range(steps):
             step_x, step_y, step_z = _read_three(packed, at, bits, size, size)
             x, y, z = x + step_x - half, y + step_y - half, z + step_z - half
