@@ -460,6 +460,29 @@ def test_few_residues_are_warned_of(tmp_path):
 # ------------------------------------------------------------------ the file
 
 
+SMALL = [("A", "1", 1), ("A", "0", 2), ("AB", "11", 2), ("AAB", "111", 1), ("AAAABB", "011011", 3)]
+
+
+@pytest.mark.parametrize(("chains", "linked", "frames"), [*SMALL, ("A" * 9, "0" * 9, 5)])
+@pytest.mark.filterwarnings("error")
+def test_small_and_unlinked_molecules_have_valid_files_without_a_warning(tmp_path, chains, linked, frames):
+    n, linked = len(chains), np.array(list(linked)) == "1"
+    predicted = np.where(np.logical_and.outer(linked, linked), 0.5, np.nan)
+    frequency = np.zeros((n, n))
+    made = Made(
+        "A" * n, chains=chains, linked=linked, frames=frames, predicted=predicted, frequency=frequency
+    )
+    made.write(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        del file["components"]
+        write_statistics(Alone(), file, StatisticsSettings(99, 1), made.vectors)
+        assert np.isnan(file["statistics/contact_cosine/p"][:]).all()
+        assert np.isnan(file["statistics/contact_cosine/shift_p"][:]).all()
+        assert np.isnan(file["statistics/rmsf/r2"][0]) and file["statistics/rmsf"].attrs["warning"]
+        assert np.isnan(file["statistics/attention/precision"][:]).all()
+        assert len(file["statistics/series/name"]) == 6
+
+
 def made_with_all(codes):
     n, dice = len(codes), np.random.default_rng(17)
     linked = np.ones(n, bool)
@@ -524,8 +547,10 @@ def test_any_number_of_ranks_writes_the_same(codes, tmp_path):
     made = made_with_all(codes)
     np.save(tmp_path / "vectors.npy", made.vectors)
     (tmp_path / "program.py").write_text(PROGRAM)
-    contents = []
-    for ranks in (1, 2, 3):
+    with h5py.File(made.write(tmp_path / "1.h5"), "r+") as file:
+        write_statistics(Alone(), file, StatisticsSettings(60, 3), made.vectors)
+    contents = [(tmp_path / "1.h5").read_bytes()]
+    for ranks in (2, 3):
         path = made.write(tmp_path / f"{ranks}.h5")
         command = ["mpirun", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none", "-n", str(ranks)]
         command += [sys.executable, "-m", "mpi4py", tmp_path / "program.py", path, tmp_path / "vectors.npy"]
