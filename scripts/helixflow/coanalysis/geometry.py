@@ -1,4 +1,4 @@
-"""Superposition, radius of gyration and contacts, in float64 and nm."""
+"""Superposition, and cosines of vectors, in float64."""
 
 from __future__ import annotations
 
@@ -25,36 +25,6 @@ def superpose(frames: NDArray[np.float64], reference: NDArray[np.float64]) -> ND
     u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
     superposed: NDArray[np.float64] = centred @ (u @ vt) + centre
     return superposed
-
-
-def radius_of_gyration(positions: NDArray[np.float32], masses: NDArray[np.float64]) -> float:
-    """Return the mass-weighted radius of gyration of one frame.
-
-    Parameters
-    ----------
-    positions : (A, 3)
-    masses : (A,)
-    """
-    weights = masses / masses.sum()
-    centred = positions - weights @ positions
-    return float(np.sqrt(weights @ (centred**2).sum(axis=1)))
-
-
-def contact_map(alphas: NDArray[np.float64], cutoff: float, eligible: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return (N, N): the eligible pairs of residues whose C-alphas are closer than the cutoff.
-
-    Parameters
-    ----------
-    alphas : (N, 3)
-    cutoff : float
-        In the unit of `alphas`.
-    eligible : (N, N) bool
-        Symmetric.
-    """
-    squares = np.zeros(eligible.shape)
-    for axis in alphas.T:
-        squares += np.subtract.outer(axis, axis) ** 2
-    return (squares < cutoff**2) & eligible
 
 
 def cosine_matrix(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -53,16 +53,6 @@ class Molecule:
     chains: NDArray[np.int64]
     residues: list[Residue]
 
-    def eligible_pairs(self, min_separation: int) -> NDArray[np.bool_]:
-        """Return (N, N): the pairs that can be contacts, far enough apart in sequence or of two chains."""
-        index = np.arange(len(self.chains))
-        far = np.abs(np.subtract.outer(index, index)) >= min_separation
-        return far | np.not_equal.outer(self.chains, self.chains)
-
-    def neighbours(self) -> NDArray[np.int64]:
-        """Return (M,): the residues that the next one of the same chain follows."""
-        return np.flatnonzero(self.chains[1:] == self.chains[:-1])
-
 
 #: The backbone's atoms, by the names that force fields give them; the oxygen of the last residue has many.
 _BACKBONE = (("N",), ("CA",), ("C",), ("O", "OT1", "OC1", "O1", "OXT"))

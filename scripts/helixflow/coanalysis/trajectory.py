@@ -126,16 +126,15 @@ def _open(path: Path) -> BinaryIO:
 
 def _walk(stream: BinaryIO, path: Path, form: str, atoms: int) -> Iterator[Extent]:
     """Give the extent of each frame."""
-    end, start, number = os.fstat(stream.fileno()).st_size, 0, 0
+    end, start, number, time = os.fstat(stream.fileno()).st_size, 0, 0, ""
     while start < end:
         fault = header_fault(stream, start, form, atoms)
         extent = None if fault else frame_extent(stream, start, form)
-        if not fault and (extent is None or start + extent.size > end):
-            fault = f"the file ends {end - start} bytes behind where it begins"
-        if fault or extent is None:
+        if extent is None or start + extent.size > end:
+            fault = fault or f"the file ends {end - start} bytes behind where it begins"
             raise MismatchError(
-                f"{path}: frame {number} cannot be read ({fault}); the file is truncated, damaged or of "
-                "another molecule, make it again"
+                f"{path}: frame {number}{time} cannot be read ({fault}); the file is truncated, damaged or "
+                "of another molecule, make it again"
             )
         if not extent.positions:
             raise MismatchError(
@@ -143,7 +142,7 @@ def _walk(stream: BinaryIO, path: Path, form: str, atoms: int) -> Iterator[Exten
                 "atoms; write a trajectory of the frames that have some"
             )
         yield extent
-        start, number = start + extent.size, number + 1
+        start, number, time = start + extent.size, number + 1, f" (behind {extent.time:g} ps)"
 
 
 def _check_times(trajectory: Trajectory) -> None:
