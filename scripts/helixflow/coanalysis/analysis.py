@@ -43,6 +43,8 @@ T = TypeVar("T")
 
 #: Of the mean square length of the residues' vectors, the variance that rounding alone can have.
 _ROUNDING = 1e-15
+#: A covariance above this is worth a line in the log.
+_LARGE_BYTES = 200_000_000
 
 
 def analyse_structure(comm: Intracomm, request: Request, output: str | os.PathLike[str]) -> None:
@@ -63,6 +65,7 @@ def analyse_structure(comm: Intracomm, request: Request, output: str | os.PathLi
         task = Task(measures, embedding, request.criterion, inputs.features, inputs.reference)
         file = stack.enter_context(open_result(output)) if comm.rank == 0 else None
         if file is not None:
+            _warn_of_memory(len(inputs.residues))
             write_inputs(file, request, inputs, embedding)
             create_frames(file, request.replicas, inputs.frames, embedding.vectors.shape[1])
         spaces = _survey(comm, file, task, request.components)
@@ -86,6 +89,17 @@ def once_per_node(comm: Intracomm, work: Callable[[], T]) -> T:
     finally:
         node.Free()
     return result
+
+
+def _warn_of_memory(n_residue: int) -> None:
+    """Say in the log when memory may not do for the motion of so many residues; a killed job says nothing."""
+    size = 8 * (3 * n_residue) ** 2
+    if size > _LARGE_BYTES:
+        log.warning(
+            "%d residues: the covariance of their motion takes %.1f GB, of which ranks hold one or two and "
+            "rank 0 several; if the job is killed, give it more memory (resource mem_mb)",
+            n_residue, size / 1e9,
+        )  # fmt: skip
 
 
 def _survey(comm: Intracomm, file: h5py.File | None, task: Task, components: int) -> Spaces:

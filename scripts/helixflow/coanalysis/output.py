@@ -77,7 +77,7 @@ DATASETS = {
     "components/explained/space": ("", "(S,) whose components the motion is predicted from"),
     "components/explained/r2": ("1", "(S, K) R2 of each component of motion, in segments of time left out"),
     "embedding/protein": ("", "proteins the residues are linked to"),
-    "embedding/uri": ("", "URI of each one's embedding, relative to the folder of the index"),
+    "embedding/uri": ("", "URI of each one's embedding; a relative one starts at the folder of the index"),
 }
 #: Columns of frames that are as the measures have them.
 _MEASURED = ("time_ps", "rmsd_nm", "rg_nm", "contacts", "heavy_contacts", "helix", "strand")

@@ -17,12 +17,12 @@ This errs on the side of putting structures together: two unrelated proteins of 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from helixflow.coanalysis.across.structures import Analysis
-from helixflow.tables import read_rows
 
 StrPath = str | os.PathLike[str]
 
@@ -63,29 +63,30 @@ def _sharing(analyses: Sequence[Analysis], relations: Relations) -> Iterable[set
         for protein in analysis.proteins:
             holders.setdefault(protein, set()).add(analysis.structure)
     yield from holders.values()
+    places = _find(relations.occurrences, "protein", holders, "unit")
+    groups = dict(_find(relations.groups, "unit", {unit for _, unit in places}, "group"))
     by_group: dict[int, set[str]] = {}
-    for protein, group in _groups_of(set(holders), relations):
-        by_group.setdefault(group, set()).update(holders[protein])
+    for protein, unit in places:
+        # One that is in no unit of DNA has no group.
+        if unit in groups:
+            by_group.setdefault(groups[unit], set()).update(holders[protein])
     yield from by_group.values()
     by_cluster: dict[str, set[str]] = {}
     if relations.clusters is not None:
-        for protein, representative in read_rows(relations.clusters, ["protein", "representative"]):
-            if protein in holders:
-                by_cluster.setdefault(representative, set()).update(holders[protein])
+        for protein, representative in _find(relations.clusters, "protein", holders, "representative"):
+            by_cluster.setdefault(representative, set()).update(holders[protein])
     yield from by_cluster.values()
     yield from _alike(analyses)
 
 
-def _groups_of(proteins: set[str], relations: Relations) -> Iterable[tuple[str, int]]:
-    """Give proteins and the groups of units that they were seen in; a protein of no DNA has none."""
-    places = [
-        (protein, unit)
-        for protein, unit in read_rows(relations.occurrences, ["protein", "unit"])
-        if protein in proteins
-    ]
-    units = {unit for _, unit in places}
-    groups = {unit: group for unit, group in read_rows(relations.groups, ["unit", "group"]) if unit in units}
-    return ((protein, groups[unit]) for protein, unit in places if unit in groups)
+def _find(path: StrPath, key: str, wanted: Collection[str], value: str) -> list[tuple[str, Any]]:
+    """Return two columns of those rows of a Parquet file whose first one is wanted."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    condition = ds.field(key).isin(pa.array(sorted(wanted), pa.string()))
+    table = ds.dataset(path).to_table(columns=[key, value], filter=condition)
+    return list(zip(table[key].to_pylist(), table[value].to_pylist(), strict=True))
 
 
 def _alike(analyses: Sequence[Analysis]) -> Iterable[set[str]]:

@@ -18,35 +18,35 @@ brings the ends of a chain together, what is moved is by how much the rank of a 
 mean of its stratum; how cosines depend on separation stays where it is.
 
 A low p by the first null that is not low by the second says that some residues, or stretches, are alike, not
-that those that touch are.
+that those that touch are. Of 600 made-up chains of 60 residues whose embeddings know nothing of the fold but
+resemble their neighbours' (correlation 0.85), 62 % have p <= 0.05 by the first null and 5 % by the second.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from helixflow.coanalysis.statistics.pairs import LEAST_PAIRS, Floats, Integers, Pairs, centred_ranks, strata
+from helixflow.coanalysis.statistics.pairs import (
+    LEAST_PAIRS,
+    Bin,
+    Floats,
+    Integers,
+    Pairs,
+    centred_ranks,
+    strata,
+)
 
 #: Bits of the random numbers by which the pairs of a stratum are sorted.
 _RANDOM_BITS = 40
-
-
-class _Bin(NamedTuple):
-    """The place of a bin's n pairs among all, and their ranks (n,) by frequency and by cosine."""
-
-    place: slice
-    contact: Floats
-    cosine: Floats
 
 
 class Shuffles:
     """The first null: Spearman's correlation of each of B bins, as it is and with cosines shuffled."""
 
     def __init__(self, pairs: Pairs, seed: int) -> None:
-        self._bins = _rank_bins(pairs)
+        self._bins = pairs.ranked
         self._scale = np.array([_scale(each) for each in self._bins])
         self._stratum = pairs.stratum.astype(np.int64) << _RANDOM_BITS
         self._seed = seed
@@ -75,7 +75,8 @@ class Shifts:
 
     def __init__(self, pairs: Pairs) -> None:
         self._pairs = pairs
-        self._bins = _rank_bins(pairs)
+        self._bins = pairs.ranked
+        self._scale = np.array([_scale(each) for each in self._bins])
         self._excess = _excess_ranks(pairs)
         self._members = [np.flatnonzero(pairs.chain == each) for each in np.unique(pairs.chain)]
 
@@ -101,13 +102,14 @@ class Shifts:
         return list(drawn)
 
     def moved(self, move: tuple[int, ...] = ()) -> Floats:
-        """Return the sum over pairs of rank by frequency times excess rank by cosine, (B,); see `moves`."""
+        """Return the sums over pairs of rank by frequency times excess rank by cosine, (B,); see `moves`."""
         target = np.arange(len(self._pairs.chain))
         for members, by in zip(self._members, move, strict=False):
             shift, turned = by % len(members), by >= len(members)
             target[members] = np.roll(members[::-1] if turned else members, shift)
         excess = self._excess[target[self._pairs.first], target[self._pairs.second]]
-        return np.array([each.contact @ excess[each.place] for each in self._bins])
+        sums: Floats = np.array([each.contact @ excess[each.place] for each in self._bins])
+        return np.where(np.isnan(self._scale), np.nan, sums)
 
 
 def two_sided(observed: Floats, null: Floats) -> Floats:
@@ -137,17 +139,7 @@ def effect_size(observed: Floats, null: Floats) -> tuple[Floats, Floats, Floats]
         return mean, sd, np.where(sd > 1e-12, (observed - mean) / sd, np.nan)
 
 
-def _rank_bins(pairs: Pairs) -> list[_Bin]:
-    bins = []
-    for within in pairs.bins.values():
-        # Pairs are ordered by stratum, strata by separation, those of two chains last: a bin is in one piece.
-        start = int(np.argmax(within)) if within.any() else 0
-        place = slice(start, start + int(within.sum()))
-        bins.append(_Bin(place, centred_ranks(pairs.frequency[place]), centred_ranks(pairs.values[place])))
-    return bins
-
-
-def _scale(each: _Bin) -> float:
+def _scale(each: Bin) -> float:
     """Return what makes the sum of products of ranks Spearman's correlation; NaN where there is none."""
     scale = math.sqrt(float((each.contact @ each.contact) * (each.cosine @ each.cosine)))
     return scale if len(each.contact) >= LEAST_PAIRS and scale > 0 else math.nan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,14 @@ Integers = NDArray[np.int64]
 SEPARATIONS = (1, 6, 12, 24)
 #: Fewest pairs that a correlation is taken of.
 LEAST_PAIRS = 3
+
+
+class Bin(NamedTuple):
+    """The place of a bin's n pairs among all, and their ranks (n,) by frequency and by cosine."""
+
+    place: slice
+    contact: Floats
+    cosine: Floats
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,18 @@ class Pairs:
     def bins(self) -> dict[str, NDArray[np.bool_]]:
         """By name, which pairs (P,) a bin has: all, those of a range of separations, those of two chains."""
         return separation_bins(self.separation)
+
+    @cached_property
+    def ranked(self) -> list[Bin]:
+        """The pairs of each bin, ranked."""
+        found = []
+        for within in self.bins.values():
+            # Pairs are ordered by stratum, strata by separation, two chains last: a bin is in one piece.
+            start = int(np.argmax(within)) if within.any() else 0
+            place = slice(start, start + int(within.sum()))
+            ranks = centred_ranks(self.frequency[place]), centred_ranks(self.values[place])
+            found.append(Bin(place, *ranks))
+        return found
 
     @property
     def values(self) -> Floats:

@@ -103,7 +103,7 @@ def _correlate(comm: Intracomm, pairs: Pairs, settings: StatisticsSettings) -> _
     return _Correlations(
         shuffles.observed(),
         _deal(comm.gather(mine), n_bin),
-        np.where(np.isnan(shuffles.observed()), np.nan, shifts.moved()),
+        shifts.moved(),
         _deal(comm.gather(mine_moved), n_bin),
     )
 
