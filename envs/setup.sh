@@ -55,3 +55,6 @@ if ! cmp -s envs/requirements.lock .venv/requirements.lock; then
     .venv/bin/pip install --quiet --requirement envs/requirements.lock
     cp envs/requirements.lock .venv/requirements.lock
 fi
+
+# Of the report alone, which does without where it cannot be had.
+envs/viewer.sh

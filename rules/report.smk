@@ -54,6 +54,14 @@ stage_files = {
     "brought_links": collect("results/links/{structure}.tsv", structure=brought),
     "brought_link_summaries": collect("results/links/{structure}.json", structure=brought),
     "brought_coanalysis": collect("results/coanalysis/{structure}.h5", structure=brought),
+    "topologies": collect(
+        "results/trajectories/{structure}{temperature}/1/protein.pdb",
+        structure=structures,
+        temperature=temperatures,
+    ),
+    "brought_topologies": collect("results/trajectories/{structure}/1/protein.pdb", structure=brought),
+    "structures_table": "results/coanalysis/structures.tsv",
+    "across": "results/coanalysis/across.json",
 }
 
 

@@ -707,6 +707,7 @@ def test_it_is_analysed_and_shown_as_structures_are(chain):
         assert rg[0] == pytest.approx(1.965, abs=1e-3) and rg.max() < 2.05
         assert np.isfinite(h5["frame/coherence"][:]).all()
         assert set(h5["residue/status"].asstr()[:]) == {"identical"}
+        assert len(h5["components/motion/variance"]) == 5
     page = (chain / "results/report/index.html").read_text()
     assert 'id="brought"' in page and "adk_oplsaa.xtc" in page
     with (chain / "results/provenance/accounting.tsv").open() as stream:

@@ -608,7 +608,7 @@ for k in (15, 31, 63):
 
 
 def test_a_cache_is_found_where_the_package_cannot_be_written(tmp_path, monkeypatch):
-    from helixflow.buckets import jit
+    from helixflow import jit
 
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     assert jit.find_cache().is_relative_to(Path(jit.__file__).parent)

@@ -1,10 +1,14 @@
-"""The co-analysis against MDAnalysis on real trajectories, its own definition, and what it refuses."""
+"""The co-analysis of measures against MDAnalysis, numpy and its own definition, and what it refuses.
 
-import csv
+How frames are measured is in test_coanalysis_measures.py, the statistics in test_coanalysis_statistics.py.
+"""
+
 import re
 import shutil
 import subprocess
 import sys
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,437 +18,531 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from MDAnalysis import transformations
-from MDAnalysis.analysis import align, rms
-from MDAnalysis.lib.distances import distance_array
+from MDAnalysis.analysis import align, pca, rms
 from scipy.spatial.transform import Rotation
-from scipy.stats import spearmanr
 
+from analysing import CUTOFF_NM, SEPARATION, analyse, contacts_of, request_of, write_inputs, write_measures
 from conftest import ROOT
-from helixflow.coanalysis.analysis import Request, prepare
-from helixflow.coanalysis.blocks import BLOCK_FRAMES, analyse_block, count_contacts
-from helixflow.coanalysis.embedding import Embedding
+from helixflow.coanalysis.components import find_components, find_weighted_components
+from helixflow.coanalysis.contacts import choose_features, mark_features, weigh_residues
+from helixflow.coanalysis.explained import cut_segments, explain
 from helixflow.coanalysis.geometry import cosine_matrix, superpose
-from helixflow.coanalysis.molecule import CODES, read_molecule
-from helixflow.coanalysis.statistics import correlate_pairs, spearman
-from helixflow.embeddings.index import INDEX_TYPES
-from helixflow.errors import MismatchError
-from helixflow.links.table import HEADER as LINK_HEADER
+from helixflow.coanalysis.inputs import Request
+from helixflow.coanalysis.moments import Moments
+from helixflow.coanalysis.motion import cross_correlation
+from helixflow.embeddings.contact_store import CONTACT_TYPES
+from helixflow.errors import EmbeddingError, HelixflowError, MismatchError
 from helixflow.proteins.names import protein_id
-from helixflow.structures.residues import Residue, read_residues
+from helixflow.structures.chemistry import CODES
+from helixflow.tables import write_rows
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:MDAnalysis")
 
 MPIRUN = ["mpirun", "--quiet", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none"]
-CUTOFF, SEPARATION, WIDTH = 0.8, 3, 24
+WIDTH, K = 24, 3
 needs_mpi = pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH")
 
 
 @dataclass
 class Case:
-    """The input files of one structure."""
+    """The input files of one structure, and its C-alphas (T, N, 3) in nm by replica."""
 
     folder: Path
-    replicas: int
+    alphas: list[np.ndarray]
 
-    def path(self, name: str, replica: int = 0) -> Path:
-        return self.folder / (f"{replica}" if replica else "") / name
+    def path(self, name: str) -> Path:
+        return self.folder / name
 
-    def request(self) -> Request:
-        numbers = range(1, self.replicas + 1)
-        return Request(
-            residues=str(self.path("residues.tsv")),
-            links=str(self.path("links.tsv")),
-            index=str(self.path("index.parquet")),
-            topologies=[str(self.path("protein.pdb", number)) for number in numbers],
-            trajectories=[str(self.path("protein.xtc", number)) for number in numbers],
-            replicas=list(numbers),
-            cutoff_nm=CUTOFF,
-            min_separation=SEPARATION,
-        )
+    def request(self, replicas: Sequence[int] = (), **changes) -> Request:
+        numbers = replicas or range(1, len(self.alphas) + 1)
+        return request_of(self.folder, [self.path(f"{number}.h5") for number in numbers], **changes)
 
     def run(self, ranks: int, output: Path | None = None) -> subprocess.CompletedProcess[str]:
-        command = [
-            *MPIRUN,
-            "-n",
-            ranks,
-            sys.executable,
-            "-m",
-            "mpi4py",
-            ROOT / "scripts/analyse_structure.py",
-        ]
+        program = ROOT / "scripts/analyse_structure.py"
+        command = [*MPIRUN, "-n", ranks, sys.executable, "-m", "mpi4py", program]
         for name, value in vars(self.request()).items():
             command += ["--" + name.replace("_", "-"), *(value if isinstance(value, list) else [value])]
-        command += ["--output", output or self.path(f"{ranks}.h5")]
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
-
-    def result(self, ranks: int = 1) -> h5py.File:
-        if not self.path(f"{ranks}.h5").is_file():
-            done = self.run(ranks)
-            assert done.returncode == 0, done.stderr
-        return h5py.File(self.path(f"{ranks}.h5"))
-
-    def universe(self, replica: int = 1) -> mda.Universe:
-        return mda.Universe(self.path("protein.pdb", replica), self.path("protein.xtc", replica))
-
-
-def write_trajectory(folder, atoms, frames):
-    """Write a topology and a trajectory from positions in ångström."""
-    folder.mkdir(parents=True)
-    atoms.write(folder / "protein.pdb")
-    with mda.Writer(str(folder / "protein.xtc"), n_atoms=len(atoms)) as writer:
-        for number, positions in enumerate(frames):
-            atoms.positions = positions
-            atoms.universe.trajectory.ts.time = 10.0 * number
-            writer.write(atoms)
-
-
-def write_inputs(folder, codes, partners, chains=None, seed=1):
-    """Write residues, links and a store in which each residue of each partner has a random vector.
-
-    `partners` names for each residue a (protein, row), or None.
-    """
-    chains = chains or ["A"] * len(codes)
-    lines = ["index\tchain\tnumber\tinsertion\tname\tcode\tdeposited\torigin\tplddt"]
-    names = {code: name for name, code in reversed(CODES.items())}
-    for index, (chain, code) in enumerate(zip(chains, codes, strict=True)):
-        lines.append(f"{index}\t{chain}\t{index + 11}\t\t{names[code]}\t{code}\t\tobserved\t")
-    (folder / "residues.tsv").write_text("\n".join(lines) + "\n")
-
-    lines = ["\t".join(LINK_HEADER)]
-    linked = [at for at, partner in enumerate(partners) if partner]
-    for index, (chain, code, partner) in enumerate(zip(chains, codes, partners, strict=True)):
-        protein, row = partner or ("", 0)
-        letter = protein[row - 1] if row else ""
-        unaligned = "unmatched" if linked[0] < index < linked[-1] else "tag"
-        status = unaligned if not row else "identical" if letter == code else "substituted"
-        name = protein_id(protein) if row else ""
-        lines.append(
-            f"{index}\t{chain}\t{index + 11}\t\t{code}\t1\t{name}\t{row or ''}\t{letter}\t{status}\t1\t1"
-        )
-    (folder / "links.tsv").write_text("\n".join(lines) + "\n")
-
-    proteins = sorted({partner[0] for partner in partners if partner}, key=protein_id)
-    offsets = np.cumsum([0, *map(len, proteins)])
-    vectors = np.random.default_rng(seed).normal(size=(offsets[-1], WIDTH)).astype(np.float16)
-    (folder / "store").mkdir()
-    with h5py.File(folder / "store" / "part.h5", "w") as part:
-        part["protein"] = np.array([protein_id(protein).encode() for protein in proteins])
-        part["offset"], part["residue"] = offsets, vectors
-        part["sequence"] = np.frombuffer("".join(proteins).encode(), np.uint8)
-        part["mean"] = np.zeros((len(proteins), WIDTH), np.float32)
-        part.attrs["note"] = "random vectors"
-    write_index(folder, {protein_id(protein): protein for protein in proteins}, offsets)
-
-
-def write_index(folder, proteins, offsets):
-    rows = [
-        {"protein": name, "length": len(protein), "uri": f"store/part.h5#{name}", "row": int(offset)}
-        | {"embedded": name}
-        for (name, protein), offset in zip(proteins.items(), offsets, strict=False)
-    ]
-    schema = pa.schema([(name, pa.type_for_alias(alias)) for name, alias in INDEX_TYPES.items()])
-    pq.write_table(pa.Table.from_pylist(rows, schema), folder / "index.parquet")
-
-
-def tumble(frames, count, rng):
-    """Repeat frames, each turned and moved at random."""
-    for number in range(count):
-        yield Rotation.random(random_state=rng).apply(frames[number % len(frames)]) + rng.normal(0, 20, 3)
+        command += ["--output", output or self.path(f"ranks{ranks}.h5")]
+        return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture(scope="module")
 def trpcage(data, tmp_path_factory):
     """Three replicas of trp-cage, one of several blocks; two residues without a partner, one substituted."""
     folder = tmp_path_factory.mktemp("trpcage")
-    universe = mda.Universe(data / "md" / "1l2y.gro", data / "md" / "1l2y.xtc")
-    frames = [universe.atoms.positions for _ in universe.trajectory]
-    still = mda.Universe(data / "md" / "1l2y.gro").atoms
-    codes = "".join(CODES[name] for name in still.residues.resnames)
+    for name in ("1l2y.gro", "1l2y.xtc"):
+        shutil.copy(data / "md" / name, folder)
+    universe = mda.Universe(folder / "1l2y.gro", folder / "1l2y.xtc")
+    atoms = universe.select_atoms("name CA")
+    frames = np.array([atoms.positions / 10 for _ in universe.trajectory], np.float32)
+    codes = "".join(CODES[name] for name in atoms.resnames)
     rng = np.random.default_rng(3)
-    write_trajectory(folder / "1", still, frames[:25])
-    write_trajectory(folder / "2", still, list(tumble(frames, 2 * BLOCK_FRAMES + 20, rng)))
-    write_trajectory(folder / "3", still, frames[30:31])
+    # 1044 frames, so three blocks: turned and moved, and the coordinates of other frames mixed in.
+    mixed = frames[rng.integers(0, 38, 1044)] * 0.7 + frames[rng.integers(0, 38, 1044)] * 0.3
+    turned = [Rotation.random(random_state=rng).apply(frame) + rng.normal(0, 2, 3) for frame in mixed]
     partner = "MKT" + codes[:9] + "A" + codes[10:] + "GG"
-    write_inputs(folder, codes, [None, None, *((partner, row + 4) for row in range(2, 20))])
-    return Case(folder, 3)
+    write_inputs(folder, codes, [None, None, *((partner, row + 4) for row in range(2, 20))], width=WIDTH)
+    case = Case(folder, [frames, np.array(turned, np.float32), frames[30:31]])
+    for number, alphas in enumerate(case.alphas, 1):
+        write_measures(folder / f"{number}.h5", folder / "residues.tsv", alphas)
+    return case
 
 
 @pytest.fixture(scope="module")
-def adk(data, tmp_path_factory):
-    """Adenylate kinase, made whole; its own sequence is the partner."""
-    folder = tmp_path_factory.mktemp("adk")
-    universe = mda.Universe(data / "md" / "adk_oplsaa.tpr", data / "md" / "adk_oplsaa.xtc")
-    protein = universe.select_atoms("protein")
-    universe.trajectory.add_transformations(transformations.unwrap(protein))
-    (folder / "1").mkdir()
-    protein.write(folder / "1" / "protein.pdb")
-    protein.write(folder / "1" / "protein.xtc", frames="all")
-    codes = "".join(CODES[name] for name in protein.residues.resnames)
-    write_inputs(folder, codes, [(codes, row) for row in range(1, 215)])
-    return Case(folder, 1)
+def found(trpcage, tmp_path_factory):
+    """Its analysis."""
+    output = tmp_path_factory.mktemp("analysis") / "x.h5"
+    with h5py.File(analyse(trpcage.request(), output)) as file:
+        yield file
 
 
 @pytest.fixture
 def case(trpcage, tmp_path):
     """A copy of trp-cage's inputs, to be damaged."""
     folder = tmp_path / "case"
-    shutil.copytree(trpcage.folder, folder, ignore=shutil.ignore_patterns("[0-9].h5", ".*"))
-    return Case(folder, 3)
+    shutil.copytree(trpcage.folder, folder, ignore=shutil.ignore_patterns("ranks*", ".*", "1l2y*"))
+    return Case(folder, trpcage.alphas)
 
 
-# Against MDAnalysis
+def made_up(folder, n_residue, frames, width=WIDTH, partners=None, still=False, **changes):
+    """Analyse a chain of random frames, with every warning an error."""
+    rng = np.random.default_rng(n_residue)
+    codes = "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), n_residue))
+    partners = [(codes, row + 1) for row in range(n_residue)] if partners is None else partners
+    write_inputs(folder, codes, partners, width=width)
+    base = np.cumsum(rng.normal(0, 0.2, (n_residue, 3)), axis=0)
+    case = Case(folder, [base + (0 if still else 0.1) * rng.normal(size=(n, n_residue, 3)) for n in frames])
+    for number, alphas in enumerate(case.alphas, 1):
+        write_measures(folder / f"{number}.h5", folder / "residues.tsv", alphas)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return case, h5py.File(analyse(case.request(**changes), folder / "x.h5"))
 
 
-@needs_mpi
-@pytest.mark.parametrize("name", ["trpcage", "adk"])
-def test_motion_is_that_of_mdanalysis(name, request):
-    case = request.getfixturevalue(name)
-    with case.result() as found:
-        for replica in range(1, case.replicas + 1):
-            group = found[f"replica/{replica}"]
-            universe = case.universe(replica)
-            alphas = universe.select_atoms("name CA")
-            times = [step.time for step in universe.trajectory]
-            radii = [universe.atoms.radius_of_gyration() for _ in universe.trajectory]
-            np.testing.assert_allclose(group["frame/time_ps"], times)
-            np.testing.assert_allclose(group["frame/rg_nm"][:] * 10, radii, atol=2e-5)
-            wanted = rms.RMSD(universe, select="name CA", ref_frame=0).run().results.rmsd[:, 2]
-            np.testing.assert_allclose(group["frame/rmsd_nm"][:] * 10, wanted, atol=1e-5)
-            align.AlignTraj(universe, case.universe(replica), select="name CA", in_memory=True).run()
-            wanted = rms.RMSF(alphas).run().results.rmsf
-            np.testing.assert_allclose(group["residue/rmsf_nm"][:] * 10, wanted, atol=1e-5)
+def vectors_of(case):
+    """Vectors of the residues straight from the store, zero without a partner."""
+    rows = [line.split("\t")[7] for line in case.path("links.tsv").read_text().splitlines()[1:]]
+    with h5py.File(case.path("store/part.h5")) as part:
+        stored = part["residue"][:].astype(float)
+    return np.array([stored[int(row) - 1] if row else np.zeros(stored.shape[1]) for row in rows])
 
 
-@needs_mpi
-def test_adk_is_whole(adk):
-    with adk.result() as found:
-        assert found["frame/rg_nm"][0] * 10 == pytest.approx(19.65, abs=0.005)
-
-
-@needs_mpi
-@pytest.mark.parametrize("name", ["trpcage", "adk"])
-def test_contacts_are_those_of_distances(name, request):
-    case = request.getfixturevalue(name)
-    universe = case.universe()
-    alphas = universe.select_atoms("name CA")
-    index = np.arange(len(alphas))
-    far = np.abs(index[:, None] - index) >= SEPARATION
-    distances = [distance_array(alphas.positions, alphas.positions) for _ in universe.trajectory]
-    maps = np.array([(distance < CUTOFF * 10) & far for distance in distances])
-    with case.result() as found:
-        group = found["replica/1"]
-        np.testing.assert_array_equal(group["frame/contacts"], maps.sum(axis=(1, 2)) // 2)
-        np.testing.assert_allclose(group["pair/contact_frequency"], maps.mean(axis=0), atol=1e-12)
-        np.testing.assert_allclose(group["residue/contacts"], maps.mean(axis=0).sum(axis=1), atol=1e-12)
-    assert maps.any()
-
-
-# Against the definition
-
-
-def random_embedding(rng, linked):
-    vectors = rng.normal(size=(len(linked), WIDTH)) * linked[:, None]
-    return Embedding(vectors, linked, cosine_matrix(vectors), [], {}, {})
+# Against the definition, frame by frame
 
 
 def test_the_algebra_is_the_definition_frame_by_frame():
     rng = np.random.default_rng(5)
     linked = rng.random(30) > 0.2
-    embedding = random_embedding(rng, linked)
-    alphas = rng.random((7, 30, 3)) * 2
-    alphas[3] *= 100  # a frame without contacts
-    eligible = np.triu(rng.random((30, 30)) > 0.3, 1)
-    eligible |= eligible.T
-    found = count_contacts(alphas, CUTOFF, eligible, embedding)
-    for frame, positions in enumerate(alphas):
-        pairs = [
-            (i, j)
-            for i in range(30)
-            for j in range(30)
-            if eligible[i, j] and np.linalg.norm(positions[i] - positions[j]) < CUTOFF
-        ]
-        assert found.count[frame] == len(pairs) / 2
-        vectors = [embedding.vectors[i] for i, j in pairs if linked[i] and linked[j]]
+    vectors = rng.normal(size=(30, WIDTH)) * linked[:, None]
+    maps = np.triu(rng.random((7, 30, 30)) > 0.8, 1)
+    maps[3] = False  # a frame without contacts
+    lists = [np.flatnonzero(one) for one in maps]
+    counts, pairs = np.array([len(one) for one in lists]), np.concatenate(lists).astype(np.uint32)
+    weights, coherence = weigh_residues(counts, pairs, cosine_matrix(vectors), linked)
+    pooled = weights @ vectors
+    for frame, contact in enumerate(maps):
+        both = [(i, j) for i in range(30) for j in range(30) if contact[i, j] and linked[i] and linked[j]]
+        if not both:
+            assert frame == 3 and np.isnan(coherence[3]) and np.isnan(pooled[3]).all()
+            continue
         cosines = [
-            embedding.vectors[i] @ embedding.vectors[j]
-            / np.linalg.norm(embedding.vectors[i]) / np.linalg.norm(embedding.vectors[j])
-            for i, j in pairs if linked[i] and linked[j]
-        ]  # fmt: skip
-        if frame == 3:
-            assert np.isnan(found.coherence[3]) and np.isnan(found.embedding[3]).all()
-        else:
-            np.testing.assert_allclose(found.embedding[frame], np.mean(vectors, axis=0), atol=1e-12)
-            assert found.coherence[frame] == pytest.approx(np.mean(cosines), abs=1e-12)
+            vectors[i] @ vectors[j] / np.linalg.norm(vectors[i]) / np.linalg.norm(vectors[j]) for i, j in both
+        ]
+        wanted = np.mean([vectors[at] for pair in both for at in pair], axis=0)
+        np.testing.assert_allclose(pooled[frame], wanted, atol=1e-12)
+        assert coherence[frame] == pytest.approx(np.mean(cosines), abs=1e-12)
+    np.testing.assert_allclose(weights[[0, 1, 2, 4, 5, 6]].sum(axis=1), 1)
+    features = np.unique(rng.integers(0, 900, 40))
+    marks = mark_features(counts, pairs, features)
+    np.testing.assert_array_equal(marks, maps.reshape(7, 900)[:, features])
+    assert marks.any() and mark_features(counts, pairs, features[:0]).shape == (7, 0)
 
 
-def read_vectors(case):
-    """Vectors of the residues, NaN where unmatched, straight from the store."""
-    with (case.path("links.tsv")).open() as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
-    with h5py.File(case.path("store/part.h5")) as part:
-        stored = part["residue"][:].astype(float)
-    return np.array([stored[int(row["row"]) - 1] if row["row"] else np.full(WIDTH, np.nan) for row in rows])
+def test_frames_are_joined_with_embeddings_as_defined(trpcage, found):
+    vectors, linked = vectors_of(trpcage), np.arange(20) > 1
+    maps = contacts_of(np.concatenate(trpcage.alphas), ["A"] * 20, CUTOFF_NM, SEPARATION)
+    known = maps & linked & linked[:, None]
+    wanted = np.array([one.sum(axis=1) @ vectors / one.sum() for one in known])
+    np.testing.assert_allclose(found["frame/embedding"], wanted, atol=1e-6)
+    cosine = cosine_matrix(vectors)
+    coherence = [cosine[one].mean() for one in known]
+    np.testing.assert_allclose(found["frame/coherence"], coherence, atol=1e-12)
+    context = np.mean([one @ vectors for one in maps], axis=0)
+    np.testing.assert_allclose(found["residue/context"][2:], context[2:], atol=1e-5)
+    assert np.isnan(found["residue/context"][:2]).all()
+    assert np.isnan(found["pair/embedding_cosine"][:2]).all()
+    np.testing.assert_allclose(found["pair/embedding_cosine"][2:, 2:], cosine[2:, 2:], atol=1e-12)
+    np.testing.assert_array_equal(found["pair/start_contact"], maps[0])
 
 
-@needs_mpi
-def test_context_is_the_mean_over_frames_of_what_touches_a_residue(trpcage):
-    vectors, linked = read_vectors(trpcage), np.arange(20) > 1
-    alphas = trpcage.universe().select_atoms("name CA")
-    index = np.arange(20)
-    far = np.abs(index[:, None] - index) >= SEPARATION
-    maps = [
-        (distance_array(alphas.positions, alphas.positions) < CUTOFF * 10) & far & linked & linked[:, None]
-        for _ in alphas.universe.trajectory
-    ]
-    wanted = np.mean([contact @ np.nan_to_num(vectors) for contact in maps], axis=0)
-    with trpcage.result() as found:
-        context = found["replica/1/residue/context"][:]
-        np.testing.assert_allclose(context[2:], wanted[2:], atol=1e-5)
-        assert np.isnan(context[:2]).all()
-        cosine = found["pair/embedding_cosine"][:]
-        assert np.isnan(cosine[:2]).all() and np.isnan(cosine[:, :2]).all()
-        a, b = vectors[4], vectors[11]
-        assert cosine[4, 11] == pytest.approx(a @ b / np.sqrt(a @ a * (b @ b)), abs=1e-12)
+def test_contacts_by_heavy_atoms_are_compared_where_asked(trpcage, tmp_path):
+    maps = contacts_of(np.concatenate(trpcage.alphas), ["A"] * 20, 0.7, SEPARATION)
+    with h5py.File(analyse(trpcage.request(criterion="heavy"), tmp_path / "x.h5")) as file:
+        assert file.attrs["criterion"] == "heavy" and "heavy atoms" in file.attrs["contact"]
+        np.testing.assert_array_equal(file["pair/start_contact"], maps[0])
+        np.testing.assert_array_equal(file["frame/heavy_contacts"], maps.sum(axis=(1, 2)) // 2)
+        np.testing.assert_allclose(file["pair/heavy_contact_frequency"], maps.mean(axis=0), atol=1e-12)
+        np.testing.assert_allclose(file["residue/heavy_contacts"], maps.mean(axis=0).sum(axis=1), atol=1e-12)
+        context = maps.mean(axis=0) @ vectors_of(trpcage)
+        np.testing.assert_allclose(file["residue/context"][2:], context[2:], atol=1e-5)
+
+
+# Motion, against MDAnalysis and by brute force
+
+
+def universe_of(alphas):
+    """C-alphas in memory, in ångström."""
+    universe = mda.Universe.empty(alphas.shape[1], alphas.shape[1], atom_resindex=range(alphas.shape[1]))
+    universe.add_TopologyAttr("names", ["CA"] * alphas.shape[1])
+    universe.add_TopologyAttr("types", ["C"] * alphas.shape[1])
+    universe.add_TopologyAttr("masses", [12.0] * alphas.shape[1])
+    return universe.load_new(alphas.astype(float) * 10)
+
+
+def test_components_of_motion_are_those_of_mdanalysis(trpcage, tmp_path):
+    """Of one real replica, laid on its first frame; MDAnalysis divides by one frame less."""
+    alphas = trpcage.alphas[0]
+    request = trpcage.request(replicas=[1])
+    universe = universe_of(alphas)
+    align.AlignTraj(universe, universe_of(alphas[:1]), select="name CA", in_memory=True).run()
+    wanted = pca.PCA(universe, select="name CA", align=False, n_components=K).run()
+    projected = wanted.transform(universe.atoms, n_components=K)
+    with h5py.File(analyse(request, tmp_path / "x.h5")) as file:
+        motion = file["components/motion"]
+        scale = (len(alphas) - 1) / len(alphas) / 100
+        np.testing.assert_allclose(motion["variance"], wanted.results.variance * scale, rtol=1e-5)
+        np.testing.assert_allclose(
+            motion["share"], np.divide(motion["variance"], motion.attrs["total_variance"])
+        )
+        np.testing.assert_allclose(motion["mean_nm"], wanted.mean / 10, atol=1e-6)
+        modes = motion["mode"][:].reshape(K, -1)
+        signs = np.sign((modes.T * wanted.results.p_components).sum(axis=0))
+        np.testing.assert_allclose(modes.T, wanted.results.p_components * signs, atol=1e-4)
+        np.testing.assert_allclose(motion["projection"], projected * signs / 10, atol=1e-5)
+        assert all(mode[np.abs(mode).argmax()] > 0 for mode in modes)
+        cumulated = np.cumsum(motion["share"])
+        np.testing.assert_allclose(cumulated, wanted.results.cumulated_variance, rtol=1e-5)
+
+
+def test_rmsd_to_the_mean_is_that_of_mdanalysis(trpcage, found):
+    alphas = np.concatenate(trpcage.alphas)
+    mean = universe_of(found["components/motion/mean_nm"][:][None])
+    wanted = rms.RMSD(universe_of(alphas), mean, select="name CA").run().results.rmsd[:, 2]
+    np.testing.assert_allclose(found["frame/rmsd_to_mean_nm"][:] * 10, wanted, atol=1e-5)
+    laid = superpose(alphas.astype(float), alphas[0].astype(float))
+    np.testing.assert_allclose(found["components/motion/mean_nm"], laid.mean(axis=0), atol=1e-12)
+
+
+def test_cross_correlation_is_that_of_its_definition(trpcage, found):
+    groups = [(found, trpcage.alphas), *((found[f"replica/{n}"], trpcage.alphas[n - 1 : n]) for n in (1, 2))]
+    for group, replicas in groups:
+        alphas = superpose(np.concatenate(replicas).astype(float), trpcage.alphas[0][0].astype(float))
+        moved = alphas - alphas.mean(axis=0)
+        wanted = np.empty((20, 20))
+        for i in range(20):
+            for j in range(20):
+                products = [
+                    np.mean((moved[:, a] * moved[:, b]).sum(axis=1)) for a, b in ((i, j), (i, i), (j, j))
+                ]
+                wanted[i, j] = products[0] / np.sqrt(products[1] * products[2])
+        np.testing.assert_allclose(group["pair/cross_correlation"], wanted, atol=1e-10)
+    assert np.isnan(found["replica/3/pair/cross_correlation"]).all(), "one frame does not move"
+
+
+# Moments and components, against numpy
+
+
+def test_moments_do_not_depend_on_where_rows_are_cut():
+    rng = np.random.default_rng(11)
+    rows = rng.normal(size=(50, 6)) @ rng.normal(size=(6, 6)) + 1e4
+    for cuts in ([], [1], [0, 17, 17, 49], [50]):
+        merged = sum(map(Moments.of, np.split(rows, cuts)), Moments.nothing(6))
+        assert merged.count == 50
+        np.testing.assert_allclose(merged.mean, rows.mean(axis=0))
+        np.testing.assert_allclose(merged.covariance, np.cov(rows.T, bias=True), rtol=1e-9)
+
+
+@pytest.mark.parametrize("width", [5, 24, 60])
+def test_components_of_embeddings_are_those_of_numpy(tmp_path, width):
+    """Of 20 residues, with fewer numbers in a vector and with more."""
+    case, file = made_up(tmp_path, 20, [40, 30], width=width, components=4)
+    with file:
+        vectors = vectors_of(case)
+        maps = contacts_of(np.concatenate(case.alphas).astype(np.float32), ["A"] * 20, CUTOFF_NM, SEPARATION)
+        rows = np.array([one.sum(axis=1) @ vectors / one.sum() for one in maps])
+        centred = rows - rows.mean(axis=0)
+        _, singular, modes = np.linalg.svd(centred, full_matrices=False)
+        space = file["components/embedding"]
+        np.testing.assert_allclose(space["variance"], singular[:4] ** 2 / 70, rtol=1e-9)
+        assert space.attrs["total_variance"] == pytest.approx((centred**2).sum() / 70)
+        signs = np.sign((space["mode"][:] * modes[:4]).sum(axis=1))
+        np.testing.assert_allclose(space["mode"], modes[:4] * signs[:, None], atol=1e-8)
+        np.testing.assert_allclose(space["projection"], centred @ modes[:4].T * signs, atol=1e-8)
+
+
+def test_components_of_contacts_are_those_of_numpy(trpcage, found):
+    maps = contacts_of(np.concatenate(trpcage.alphas), ["A"] * 20, CUTOFF_NM, SEPARATION)
+    first, second = np.triu_indices(20, 1)
+    rows = maps[:, first, second].astype(float)
+    varying = (rows.mean(axis=0) > 0) & (rows.mean(axis=0) < 1)
+    centred = rows[:, varying] - rows[:, varying].mean(axis=0)
+    _, singular, modes = np.linalg.svd(centred, full_matrices=False)
+    space = found["components/contact"]
+    np.testing.assert_array_equal(space["pair"], np.stack([first[varying], second[varying]], axis=1))
+    np.testing.assert_allclose(space["variance"], singular[:K] ** 2 / len(rows), rtol=1e-9)
+    signs = np.sign((space["mode"][:] * modes[:K]).sum(axis=1))
+    np.testing.assert_allclose(space["projection"], centred @ modes[:K].T * signs, atol=1e-8)
+    assert (space.attrs["pairs_varying"], space.attrs["share_taken"]) == (varying.sum(), 1)
+
+
+def test_the_pairs_that_vary_most_are_taken():
+    rng = np.random.default_rng(12)
+    frequency = np.triu(rng.random((30, 30)), 1)
+    frequency[frequency > 0.9], frequency[0] = 1, 0
+    frequency += frequency.T
+    chosen = choose_features(frequency, 50)
+    upper = np.triu(frequency * (1 - frequency), 1).ravel()
+    assert chosen.varying == (upper > 0).sum() and (np.diff(chosen.pairs) > 0).all()
+    assert upper[chosen.pairs].min() >= np.sort(upper)[-50] and len(chosen.pairs) == 50
+    assert chosen.share == pytest.approx(upper[chosen.pairs].sum() / upper.sum())
+
+
+def test_components_that_are_rounding_are_left_out():
+    rng = np.random.default_rng(13)
+    rows = rng.normal(size=(40, 2)) @ rng.normal(size=(2, 9)) + 3
+    assert len(find_components(Moments.of(rows), 5).variance) == 2
+    vectors = np.repeat(rng.normal(size=(1, 30)), 6, axis=0)
+    weights = rng.random((40, 6))
+    weights /= weights.sum(axis=1, keepdims=True)
+    assert len(find_weighted_components(Moments.of(weights), vectors, 5, 1e-13).variance) == 0
+    assert len(find_components(Moments.of(rows[:1]), 5, 1e-13).variance) == 0
+    assert np.isnan(cross_correlation(Moments.of(np.ones((4, 6))))).all()
+
+
+# What explains the motion
+
+
+def test_motion_is_explained_as_by_regressions_without_each_segment():
+    rng = np.random.default_rng(14)
+    features = rng.normal(size=(130, 3)) + 5
+    targets = features @ rng.normal(size=(3, 2)) + rng.normal(0, 0.5, (130, 2)) - 7
+    features[7] = np.nan
+    segments = cut_segments([100, 30])
+    found = explain(lambda a, b: features[a:b], lambda a, b: targets[a:b], segments, 2)
+    error = spread = 0
+    for start, stop in segments:
+        test = np.zeros(130, bool)
+        test[start:stop] = True
+        test, train = test & ~np.isnan(features[:, 0]), ~test & ~np.isnan(features[:, 0])
+        design = np.column_stack([features, np.ones(130)])
+        slopes, *_ = np.linalg.lstsq(design[train], targets[train])
+        error += ((targets[test] - design[test] @ slopes) ** 2).sum(axis=0)
+        spread += ((targets[test] - targets[train].mean(axis=0)) ** 2).sum(axis=0)
+    np.testing.assert_allclose(found, 1 - error / spread, rtol=1e-9)
+    assert (found > 0.5).all()
+    noise = rng.normal(size=(130, 3))
+    assert (explain(lambda a, b: noise[a:b], lambda a, b: targets[a:b], segments, 2) < 0.1).all()
+
+
+@pytest.mark.parametrize(
+    ("frames", "number"), [([100], 10), ([3], 3), ([40, 40, 40], 12), ([1], 1), ([5] * 15, 15)]
+)
+def test_segments_cover_every_frame_once_and_never_two_replicas(frames, number):
+    segments = cut_segments(frames)
+    assert [row for start, stop in segments for row in range(start, stop)] == list(range(sum(frames)))
+    edges = {start for start, _ in segments}
+    assert edges >= {sum(frames[:at]) for at in range(len(frames))} and len(segments) == number
+
+
+def test_too_few_frames_explain_nothing():
+    rows = np.arange(6.0).reshape(3, 2)
+    assert np.isnan(explain(lambda a, b: rows[a:b], lambda a, b: rows[a:b, :1], [(0, 3)], 1)).all()
+    assert np.isnan(explain(lambda a, b: rows[a:b, :0], lambda a, b: rows[a:b], [(0, 2), (2, 3)], 2)).all()
 
 
 # The file
 
 
-@needs_mpi
-def test_replicas_are_pooled_by_frames(trpcage):
-    with trpcage.result() as found:
-        replicas = [found[f"replica/{number}"] for number in (1, 2, 3)]
-        frames = np.array([25, 2 * BLOCK_FRAMES + 20, 1])
-        np.testing.assert_array_equal(found["frame/replica"], np.repeat([1, 2, 3], frames))
-        for name in found["frame"]:
-            joined = np.concatenate([replica["frame"][name][:] for replica in replicas])
-            np.testing.assert_array_equal(found["frame"][name], joined)
-        frequencies = np.array([replica["pair/contact_frequency"] for replica in replicas])
-        np.testing.assert_allclose(
-            found["pair/contact_frequency"], np.average(frequencies, axis=0, weights=frames), atol=1e-12
-        )
-        squares = np.array([replica["residue/rmsf_nm"][:] ** 2 for replica in replicas])
-        np.testing.assert_allclose(
-            found["residue/rmsf_nm"], np.sqrt(np.average(squares, axis=0, weights=frames)), atol=1e-12
-        )
-        assert (replicas[2]["residue/rmsf_nm"][:] < 1e-9).all()
-        np.testing.assert_array_equal(found["statistics/replica/frames"], frames)
-        assert found["statistics/replica/rg_nm"][1] == pytest.approx(replicas[1]["frame/rg_nm"][:].mean())
+def test_replicas_are_pooled_by_frames(trpcage, found):
+    replicas = [found[f"replica/{number}"] for number in (1, 2, 3)]
+    frames = np.array([38, 1044, 1])
+    np.testing.assert_array_equal(found["frame/replica"], np.repeat([1, 2, 3], frames))
+    measures = [h5py.File(trpcage.path(f"{number}.h5")) for number in (1, 2, 3)]
+    for name in found["frame"]:
+        joined = np.concatenate([replica["frame"][name][:] for replica in replicas])
+        np.testing.assert_array_equal(found["frame"][name], joined)
+        if name in measures[0]["frame"]:
+            np.testing.assert_array_equal(joined, np.concatenate([one["frame"][name] for one in measures]))
+    for name in ("pair/contact_frequency", "residue/neighbours", "residue/helix", "residue/contacts"):
+        pooled = np.average([replica[name] for replica in replicas], axis=0, weights=frames)
+        np.testing.assert_allclose(found[name], pooled, atol=1e-12)
+    squares = np.array([one["residue/rmsf_nm"][:] ** 2 for one in measures])
+    np.testing.assert_allclose(
+        found["residue/rmsf_nm"], np.sqrt(np.average(squares, axis=0, weights=frames)), atol=1e-12
+    )
+    np.testing.assert_array_equal(found["statistics/replica/frames"], frames)
 
 
-@needs_mpi
-def test_the_file_tells_what_it_is(trpcage):
-    with trpcage.result() as found:
-        assert (found.attrs["cutoff_nm"], found.attrs["min_separation"]) == (CUTOFF, SEPARATION)
-        statistics = found["statistics"].attrs
-        assert (statistics["identical"], statistics["substituted"], statistics["tag"]) == (17, 1, 2)
-        assert statistics["contacts_per_frame"] == pytest.approx(found["frame/contacts"][:].mean())
-        left_out = found["pair/contact_frequency"][:]
-        assert statistics["contacts_per_frame_left_out"] == pytest.approx(left_out[:2, 2:].sum())
-        assert found["embedding"].attrs["note"] == "random vectors"
-        (uri,) = found["embedding/uri"].asstr()[:]
-        assert uri == f"store/part.h5#{found['embedding/protein'].asstr()[0]}"
-        assert found["residue/status"].asstr()[9] == "substituted"
-        assert "".join(found["residue/code"].asstr()[:]).startswith("NLYIQWLKDGGPSS")
-        bare = []
-        found.visititems(
-            lambda name, node: (
-                isinstance(node, h5py.Dataset) and "unit" not in node.attrs and bare.append(name)
-            )
+def test_frames_of_a_replica_are_read_wherever_the_file_goes(found, tmp_path):
+    path = tmp_path / "elsewhere" / "renamed.h5"
+    path.parent.mkdir()
+    shutil.copy(found.filename, path)
+    with h5py.File(path) as moved:
+        assert moved["replica/2/frame/rg_nm"].is_virtual
+        for name, values in moved["frame"].items():
+            np.testing.assert_array_equal(moved[f"replica/2/frame/{name}"], values[38:1082])
+        assert moved["replica/1/pair/embedding_cosine"] == moved["pair/embedding_cosine"]
+
+
+def test_the_file_tells_what_it_is(found):
+    assert (found.attrs["cutoff_nm"], found.attrs["min_separation"]) == (CUTOFF_NM, SEPARATION)
+    assert (found.attrs["permutations"], found.attrs["seed"]) == (99, 1)
+    statistics = found["statistics"].attrs
+    assert (statistics["identical"], statistics["substituted"], statistics["tag"]) == (17, 1, 2)
+    assert found["embedding"].attrs["note"] == "random vectors"
+    (uri,) = found["embedding/uri"].asstr()[:]
+    assert uri == f"store/part.h5#{found['embedding/protein'].asstr()[0]}"
+    assert found["residue/status"].asstr()[9] == "substituted"
+    assert "".join(found["residue/code"].asstr()[:]).startswith("NLYIQWLKDGGPSS")
+    assert "pair/predicted_contact" not in found
+    bare = []
+    found.visititems(
+        lambda name, node: isinstance(node, h5py.Dataset) and "unit" not in node.attrs and bare.append(name)
+    )
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    ("n_residue", "frames", "still"),
+    [
+        (1, [1], False),
+        (1, [4], False),
+        (2, [5], False),
+        (3, [3, 1], False),
+        (20, [1], False),
+        (20, [6], True),
+    ],
+)
+def test_what_is_too_small_gives_a_valid_file_without_warnings(tmp_path, n_residue, frames, still):
+    _, file = made_up(tmp_path, n_residue, frames, still=still)
+    with file:
+        variance = file["components/motion/variance"]
+        assert len(variance) <= min(K, sum(frames) - 1) and (variance[:] > 0).all()
+        assert (len(variance) == 0) == (still or sum(frames) == 1 or n_residue == 1)
+        assert file["components/motion/mode"].shape == (len(variance), n_residue, 3)
+        assert file["components/embedding/projection"].shape[0] == sum(frames)
+        assert file["components/explained/r2"].shape == (2, len(variance))
+        if still:
+            np.testing.assert_allclose(file["frame/rmsd_to_mean_nm"], 0, atol=1e-6)
+
+
+def test_a_structure_without_links_is_analysed_without_embeddings(tmp_path):
+    _, file = made_up(tmp_path, 15, [20], partners=[None] * 15)
+    with file:
+        assert file["frame/embedding"].shape == (20, 0) and np.isnan(file["frame/coherence"]).all()
+        assert np.isnan(file["pair/embedding_cosine"]).all()
+        assert len(file["components/motion/variance"]) == K
+        assert len(file["components/embedding/variance"]) == 0
+        assert file["statistics"].attrs["frames_without_embedding"] == 20
+        r2 = dict(
+            zip(file["components/explained/space"].asstr(), file["components/explained/r2"], strict=True)
         )
-        assert bare == []
+        assert np.isnan(r2["embedding"]).all() and np.isfinite(r2["contact"]).all()
+
+
+# Predicted contacts
+
+
+def write_maps(folder, maps):
+    """Write contact maps as the embeddings stage does."""
+    names = sorted(maps)
+    with h5py.File(folder / "maps.h5", "w") as h5:
+        h5["protein"] = np.array([name.encode() for name in names], "S35")
+        h5["length"] = np.array([len(maps[name]) for name in names], np.int32)
+        h5["offset"] = np.cumsum([0, *(maps[name].size for name in names)])
+        h5["contact"] = np.concatenate([maps[name].ravel() for name in names]).astype(np.float16)
+        h5.attrs["below"] = 100
+    (folder / "contacts").mkdir(exist_ok=True)
+    rows = [(name, len(maps[name]), f"../maps.h5#{name}") for name in names]
+    write_rows(folder / "contacts/000.parquet", rows, CONTACT_TYPES)
+    write_rows(folder / "contacts/001.parquet", [], CONTACT_TYPES)
+    return [str(folder / f"contacts/00{shard}.parquet") for shard in (0, 1)]
+
+
+def test_predicted_contacts_are_laid_on_residues_by_their_links(tmp_path, caplog):
+    """Two chains of one protein, a residue without a partner, and a chain whose protein is too long."""
+    first, second = "MKVLAWGST", "AWGHHK"
+    partners = [(first, 2), None, (first, 4), (first, 7), (first, 3), (first, 4), (second, 1), (second, 2)]
+    write_inputs(tmp_path, "KCLGVLAW", partners, list("AAAABBCC"))
+    alphas = np.random.default_rng(2).normal(size=(5, 8, 3))
+    write_measures(tmp_path / "1.h5", tmp_path / "residues.tsv", alphas)
+    contact = np.random.default_rng(3).random((9, 9)).astype(np.float16)
+    contact = np.maximum(contact, contact.T)
+    tables = write_maps(tmp_path, {protein_id(first): contact})
+    request = request_of(tmp_path, [tmp_path / "1.h5"], contacts=tables)
+    with caplog.at_level("INFO"), h5py.File(analyse(request, tmp_path / "x.h5")) as file:
+        predicted = file["pair/predicted_contact"][:]
+    assert predicted.dtype == np.float32
+    wanted = np.full((8, 8), np.nan)
+    for members in ([0, 2, 3], [4, 5]):
+        for i in members:
+            for j in members:
+                wanted[i, j] = contact[partners[i][1] - 1, partners[j][1] - 1]
+    np.testing.assert_array_equal(predicted, wanted)
+    (line,) = [line for line in caplog.messages if "no predicted contacts" in line]
+    assert protein_id(second) in line and "6 residues" in line
+
+    tables = write_maps(tmp_path, {protein_id(first): contact[:8, :8]})
+    with pytest.raises(
+        MismatchError, match=r"000\.parquet: the contact map of SQ\.\S+ is of 8 residues, expected 9"
+    ):
+        analyse(request, tmp_path / "y.h5")
+    (tmp_path / "maps.h5").write_bytes(b"")
+    with pytest.raises(EmbeddingError, match=r"maps\.h5: is not a file of contact maps"):
+        analyse(request, tmp_path / "y.h5")
+
+
+# Ranks
 
 
 @needs_mpi
 def test_one_two_and_three_ranks_write_the_same_bytes_and_nothing_else(case):
     before = set(case.folder.rglob("*"))
-    results = {ranks: case.result(ranks).filename for ranks in (1, 2, 3)}
-    assert len({Path(path).read_bytes() for path in results.values()}) == 1
-    assert set(case.folder.rglob("*")) - before == set(map(Path, results.values()))
+    for ranks in (1, 2, 3):
+        done = case.run(ranks)
+        assert done.returncode == 0, done.stderr
+        assert f"1083 frames of 3 replicas, 20 residues, {ranks} ranks" in done.stderr
+    results = [case.path(f"ranks{ranks}.h5") for ranks in (1, 2, 3)]
+    assert len({path.read_bytes() for path in results}) == 1
+    assert set(case.folder.rglob("*")) - before == set(results)
+    alone = analyse(case.request(), case.path("alone.h5"))
+    assert alone.read_bytes() == results[0].read_bytes()
 
 
 @needs_mpi
-def test_contacts_of_chains_are_compared_apart(case):
-    rows = [line.split("\t") for line in case.path("residues.tsv").read_text().splitlines()]
-    links = [line.split("\t") for line in case.path("links.tsv").read_text().splitlines()]
-    for table, name in ((rows, "residues.tsv"), (links, "links.tsv")):
-        for row in table[11:]:
-            row[1] = "B"
-        case.path(name).write_text("\n".join("\t".join(row) for row in table) + "\n")
-    with case.result() as found:
-        pairs = dict(
-            zip(
-                found["statistics/contact_cosine/pairs"].asstr()[:],
-                found["statistics/contact_cosine/number"][:],
-                strict=True,
-            )
-        )
-        between = found["pair/contact_frequency"][9, 10]
-    # Ten residues of each chain, two of the first without a partner.
-    assert pairs["of two chains"] == 8 * 10
-    assert pairs["all"] == 8 * 10 + sum(8 - s for s in range(3, 8)) + sum(10 - s for s in range(3, 10))
-    assert between == 1, "neighbours in space of two chains are in contact, however near in number"
-
-
-# Parts
-
-
-def test_superposition_turns_but_never_mirrors():
-    rng = np.random.default_rng(7)
-    reference = rng.normal(size=(12, 3))
-    turned = Rotation.random(5, random_state=rng).as_matrix() @ reference.T
-    np.testing.assert_allclose(
-        superpose(np.swapaxes(turned, 1, 2) + 3, reference),
-        np.broadcast_to(reference, (5, 12, 3)),
-        atol=1e-12,
+def test_two_ranks_end_with_the_same_line_and_no_other(case):
+    """A fault that rank 0 finds before the vectors are read, and one that the reader of the node finds."""
+    edit(case.path("links.tsv"), 11, "partner_code", "C")
+    done = case.run(2)
+    assert done.returncode != 0
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert re.fullmatch(r"MismatchError: .*links\.tsv line 11: GLY A 20 has partner C at row 13, .*", line), (
+        line
     )
-    mirrored = reference * [1, 1, -1]
-    found = superpose(mirrored[None], reference)[0]
-    turn, root = Rotation.align_vectors(reference - reference.mean(0), mirrored - mirrored.mean(0))
-    assert np.sqrt(((found - reference) ** 2).sum()) == pytest.approx(root)
-    np.testing.assert_allclose(found, turn.apply(mirrored - mirrored.mean(0)) + reference.mean(0), atol=1e-9)
+    case.path("3.h5").write_bytes(b"")
+    done = case.run(2)
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert re.fullmatch(r"MismatchError: .*3\.h5: .*", line), line
+    assert not case.path("ranks2.h5").exists() and not list(case.folder.glob(".*"))
 
 
-def test_spearman_is_scipys():
-    rng = np.random.default_rng(8)
-    for x, y in (
-        (rng.normal(size=50), rng.normal(size=50)),
-        (rng.integers(0, 4, 60).astype(float), rng.integers(0, 9, 60).astype(float)),
-        (np.arange(9.0), -(np.arange(9.0) ** 3)),
-    ):
-        assert spearman(x, y) == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
-    assert np.isnan(spearman(np.ones(9), np.arange(9.0)))
-    assert np.isnan(spearman(np.arange(2.0), np.arange(2.0)))
-
-
-def test_pairs_are_binned_by_separation():
-    chains = np.repeat([0, 1], [30, 5])
-    index = np.arange(35)
-    eligible = (np.abs(index[:, None] - index) >= 3) | (chains[:, None] != chains)
-    rng = np.random.default_rng(9)
-    contact, cosine = rng.random((2, 35, 35))
-    found = {entry.pairs: entry for entry in correlate_pairs(contact, cosine, eligible, chains)}
-    numbers = {name: entry.number for name, entry in found.items()}
-    assert numbers["of two chains"] == 150
-    assert numbers["12 to 23 residues apart"] == sum(30 - separation for separation in range(12, 24))
-    assert numbers["1 to 5 residues apart"] == sum(30 - s for s in (3, 4, 5)) + 2 + 1
-    assert numbers["all"] == sum(numbers.values()) - numbers["all"]
-    first, second = np.nonzero(np.triu(chains[:, None] != chains, 1))
-    wanted = spearmanr(contact[first, second], cosine[first, second]).statistic
-    assert found["of two chains"].spearman == pytest.approx(wanted)
-
-
-def test_masses_are_those_of_the_elements_named_or_meant(case, tmp_path):
-    path = case.path("protein.pdb", 1)
-    residues = read_residues(case.path("residues.tsv"))
-    wanted = mda.Universe(path).atoms.masses
-    bare = tmp_path / "bare.pdb"
-    bare.write_text("".join(line[:76].rstrip("\n") + "\n" for line in path.read_text().splitlines(True)))
-    for topology in (path, bare):
-        found = read_molecule(topology, residues, "residues.tsv")
-        np.testing.assert_allclose(found.masses, wanted)
-        assert len(found.alphas) == 20
+@needs_mpi
+def test_a_fault_of_one_rank_ends_all(case):
+    """Rank 0 cannot write, while the other one waits for it."""
+    case.path("file").write_text("")
+    done = case.run(2, case.path("file") / "x.h5")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
 
 
 # What is refused
@@ -457,46 +555,8 @@ def edit(path, line, column, value):
     path.write_text("\n".join("\t".join(row) for row in rows) + "\n")
 
 
-def change_frame(case, replica, frame, change):
-    """Rewrite a trajectory with one frame changed."""
-    universe = case.universe(replica)
-    target = case.path("changed.xtc", replica)
-    with mda.Writer(str(target), n_atoms=len(universe.atoms)) as writer:
-        for ts in universe.trajectory:
-            if ts.frame == frame:
-                change(universe)
-            writer.write(universe.atoms)
-    target.replace(case.path("protein.xtc", replica))
-
-
-def tear(universe):
-    """Move the end of the chain by a box, as in a molecule that is not whole."""
-    universe.select_atoms("resid 8:20").positions += [70, 0, 0]
-
-
-def another_topology(case):
-    path = case.path("protein.pdb", 2)
-    path.write_text(re.sub("GLN( .   5)", r"GLU\1", path.read_text()))
-
-
-def missing_residue(case):
-    universe = case.universe(3)
-    universe.select_atoms("not resid 20").write(case.path("protein.pdb", 3))
-
-
-def no_alpha(case):
-    path = case.path("protein.pdb", 1)
-    path.write_text(path.read_text().replace("  CA  LEU", "  CB  LEU", 1))
-
-
-def fewer_atoms(case):
-    case.universe(3).select_atoms("not name HA").write(case.path("fewer.xtc", 3), frames="all")
-    case.path("fewer.xtc", 3).replace(case.path("protein.xtc", 3))
-
-
-def other_atoms(case):
-    path = case.path("protein.pdb", 3)
-    path.write_text("\n".join(line for line in path.read_text().splitlines() if " HA  ASN" not in line))
+def edit_links(line, column, value):
+    return lambda case: edit(case.path("links.tsv"), line, column, value)
 
 
 def permuted_lines(case):
@@ -511,83 +571,73 @@ def permuted_rows(case):
     edit(case.path("links.tsv"), 12, "row", "13")
 
 
-def shifted_rows(case):
-    """The last row runs past the end of the partner."""
-    edit(case.path("links.tsv"), 21, "row", "99")
+def edit_index(change):
+    """Change the one row of the index."""
 
+    def damage(case):
+        table = pq.read_table(case.path("index.parquet"))
+        (row,) = table.to_pylist()
+        change(row)
+        pq.write_table(pa.Table.from_pylist([row], table.schema), case.path("index.parquet"))
 
-def shorter_embedding(case):
-    rows = pq.read_table(case.path("index.parquet")).to_pylist()
-    rows[0]["length"] += 1
-    pq.write_table(pa.Table.from_pylist(rows), case.path("index.parquet"))
-
-
-def other_index_row(case):
-    rows = pq.read_table(case.path("index.parquet")).to_pylist()
-    rows[0]["row"] += 1
-    pq.write_table(pa.Table.from_pylist(rows), case.path("index.parquet"))
+    return damage
 
 
 def no_protein(case):
     pq.write_table(pq.read_table(case.path("index.parquet")).slice(1), case.path("index.parquet"))
 
 
-def truncated(case, by):
-    path = case.path("protein.xtc", 2)
-    path.write_bytes(path.read_bytes()[:-by])
+def measures_of(change):
+    """Change the measures of the second replica."""
 
+    def damage(case):
+        with h5py.File(case.path("2.h5"), "a") as file:
+            change(file)
 
-def cut_in_header(case):
-    """The last frame begins and has no more than 20 bytes; a count of frames leaves it out."""
-    path = case.path("protein.xtc", 2)
-    path.write_bytes(path.read_bytes() + path.read_bytes()[:20])
-
-
-def damaged_frame(case):
-    """A frame in the middle does not begin as a frame does."""
-    path = case.path("protein.xtc", 2)
-    content = bytearray(path.read_bytes())
-    begin = content.index(content[:8], len(content) // 2)
-    content[begin : begin + 4] = bytes(4)
-    path.write_bytes(content)
+    return damage
 
 
 REFUSALS = {
-    "topology": (another_topology, r"2/protein\.pdb: residue 5 is GLU, expected Q \(GLN A 15\)"),
-    "residues": (missing_residue, r"3/protein\.pdb: 19 residues, expected the 20 of .*residues\.tsv"),
-    "alpha": (no_alpha, r"1/protein\.pdb: LEU A 12 has 0 CA atoms"),
-    "atoms": (fewer_atoms, r"3/protein\.xtc: \d+ atoms, expected the 304"),
-    "other atoms": (other_atoms, r"3/protein\.pdb: other atoms than in .*1/protein\.pdb"),
-    "links' residue": (
-        lambda case: edit(case.path("links.tsv"), 4, "code", "W"),
-        r"links\.tsv line 4: .*W.*Y",
-    ),
-    "links' number": (lambda case: edit(case.path("links.tsv"), 4, "number", "99"), r"links\.tsv line 4: "),
+    "links' residue": (edit_links(4, "code", "W"), r"links\.tsv line 4: .*W.*Y"),
+    "links' number": (edit_links(4, "number", "99"), r"links\.tsv line 4: "),
     "status": (
-        lambda case: edit(case.path("links.tsv"), 11, "status", "identical"),
+        edit_links(11, "status", "identical"),
         r"links\.tsv line 11: GLY A 20 is marked identical, expected substituted",
     ),
     "permuted lines": (permuted_lines, r"links\.tsv line 7: "),
     "permuted rows": (permuted_rows, r"links\.tsv line 12: GLY A 21 has row 13 after row 14"),
     "partner": (
-        lambda case: edit(case.path("links.tsv"), 11, "partner_code", "C"),
+        edit_links(11, "partner_code", "C"),
         r"links\.tsv line 11: GLY A 20 has partner C at row 13, expected A",
     ),
-    "row": (shifted_rows, r"links\.tsv line 21: SER A 30 has row 99, expected 1 to 25"),
-    "length": (shorter_embedding, r"part\.h5#SQ\.\S+: 25 residues, expected the 26"),
-    "index": (other_index_row, r"links\.tsv line 4: TYR A 13 has partner Y at row 6, expected I"),
+    "row": (edit_links(21, "row", "99"), r"links\.tsv line 21: SER A 30 has row 99, expected 1 to 25"),
+    "length": (
+        edit_index(lambda row: row.update(length=row["length"] + 1)),
+        r"part\.h5#SQ\.\S+: 25 residues, expected the 26 of .*index\.parquet",
+    ),
+    "index": (
+        edit_index(lambda row: row.update(row=1)),
+        r"part\.h5#SQ\.\S+: 0 as first row of the part, expected the 1 of .*index\.parquet",
+    ),
+    "near-duplicate": (
+        edit_index(lambda row: row.update(embedded="SQ.another")),
+        r"index\.parquet: protein SQ\.\S+ has the embedding of SQ\.another",
+    ),
     "protein": (no_protein, r"index\.parquet: no protein SQ\."),
-    "truncated": (lambda case: truncated(case, 200), r"2/protein\.xtc: the last frame cannot be read"),
-    "cut in header": (cut_in_header, r"2/protein\.xtc: the last frame cannot be read .*bytes are left"),
-    "empty": (
-        lambda case: case.path("protein.xtc", 2).write_bytes(b""),
-        r"2/protein\.xtc: the header cannot",
+    "part": (lambda case: case.path("store/part.h5").unlink(), r"store/part\.h5: no such part"),
+    "cutoff": (
+        measures_of(lambda file: file.attrs.modify("cutoff_nm", 0.7)),
+        r"2\.h5: cutoff_nm 0\.7, but 0\.8 in .*1\.h5",
     ),
-    "damaged": (damaged_frame, r"2/protein\.xtc: frame \d+ cannot be read"),
-    "torn": (
-        lambda case: change_frame(case, 2, 130, tear),
-        r"2/protein\.xtc: frame 130 \(1300 ps\) has \d\.\d\d nm between the C-alphas of LEU A 17",
+    "other residues": (
+        measures_of(lambda file: file["residue/number"].write_direct(np.arange(20))),
+        r"2\.h5: residue 1 is 'A 0  N', expected 'A 11  N' as in .*residues\.tsv",
     ),
+    "no measures": (
+        measures_of(lambda file: file.pop("contact/heavy")),
+        r"2\.h5: no contact/heavy, expected the measures of a replica",
+    ),
+    "no file": (lambda case: case.path("2.h5").write_bytes(b"x"), r"2\.h5: cannot be read"),
 }
 
 
@@ -595,72 +645,7 @@ REFUSALS = {
 def test_what_does_not_fit_is_refused_in_one_line(case, name):
     damage, message = REFUSALS[name]
     damage(case)
-    with pytest.raises(MismatchError, match=message) as refusal:
-        task = prepare(case.request())
-        for block in task.blocks():
-            analyse_block(block, task)
+    with pytest.raises(HelixflowError, match=message) as refusal:
+        analyse(case.request(), case.path("x.h5"))
     assert "\n" not in str(refusal.value)
-
-
-@needs_mpi
-@pytest.mark.parametrize("name", ["partner", "truncated", "torn"])
-def test_two_ranks_end_with_the_same_line_and_no_other(case, name):
-    """Two found by rank 0 before the frames, one in a block of the other rank."""
-    damage, message = REFUSALS[name]
-    damage(case)
-    done = case.run(2)
-    assert done.returncode != 0
-    assert not case.path("2.h5").exists() and not list(case.folder.glob(".*"))
-    (line,) = (done.stdout + done.stderr).splitlines()
-    assert line.startswith("MismatchError: ") and re.search(message, line), line
-
-
-@needs_mpi
-def test_the_first_of_several_bad_frames_is_named_whatever_the_ranks(case):
-    for frame in (140, 80):
-        change_frame(case, 2, frame, tear)
-    for ranks in (1, 2, 3):
-        (line,) = case.run(ranks).stderr.splitlines()
-        assert "2/protein.xtc: frame 80 (" in line
-
-
-@needs_mpi
-def test_positions_that_are_not_finite_are_refused(tmp_path):
-    """Up to 9 atoms are stored as plain numbers; the packing of more cannot hold NaN."""
-    universe = mda.Universe.empty(9, 3, atom_resindex=np.repeat([0, 1, 2], 3), trajectory=True)
-    universe.add_TopologyAttr("names", ["N", "CA", "C"] * 3)
-    universe.add_TopologyAttr("resnames", ["GLY", "ALA", "GLY"])
-    universe.add_TopologyAttr("resids", [1, 2, 3])
-    universe.add_TopologyAttr("chainIDs", ["A"] * 9)
-    positions = np.arange(27.0).reshape(9, 3) / 2
-    broken = positions.copy()
-    broken[4, 1] = np.nan
-    write_trajectory(tmp_path / "1", universe.atoms, [positions, positions, broken])
-    # MDAnalysis gives the last frame's positions to the topology too.
-    universe.atoms.positions = positions
-    universe.atoms.write(tmp_path / "1" / "protein.pdb")
-    write_inputs(tmp_path, "GAG", [("GAG", row) for row in (1, 2, 3)])
-    done = Case(tmp_path, 1).run(2)
-    assert done.returncode != 0
-    assert done.stderr.splitlines() == [
-        f"MismatchError: {tmp_path}/1/protein.xtc: frame 2 (20 ps) has no finite position of atom 5; "
-        "the simulation failed there, run it again"
-    ]
-
-
-@needs_mpi
-def test_a_fault_of_one_rank_ends_all(case):
-    """Rank 0 cannot write, while the other one waits for it."""
-    case.path("file").write_text("")
-    done = case.run(2, case.path("file") / "x.h5")
-    assert done.returncode != 0
-    assert "Traceback" in done.stderr
-
-
-def test_chains_of_a_molecule_do_not_touch_in_sequence(case):
-    residues = read_residues(case.path("residues.tsv"))
-    two = [Residue(r.index, "AB"[r.index >= 10], r.number, "", r.name, r.code) for r in residues]
-    molecule = read_molecule(case.path("protein.pdb", 1), two, "residues.tsv")
-    assert molecule.neighbours().tolist() == [*range(9), *range(10, 19)]
-    eligible = molecule.eligible_pairs(3)
-    assert eligible[9, 10] and not eligible[8, 9] and eligible[0, 3] and not eligible.diagonal().any()
+    assert not case.path("x.h5").exists() and not list(case.folder.glob(".*"))

@@ -451,7 +451,7 @@ def test_rows_of_the_index_are_those_of_the_part(fasta, tmp_path, model):
         ("part.h5#SQ.aKF498dAxcJAqme6QYQ7EZ07-fiw8Kw2x", "is not the URI of an embedding"),
         ("#SQ.aKF498dAxcJAqme6QYQ7EZ07-fiw8Kw2", "is not the URI of an embedding"),
         ("no.h5#SQ.aKF498dAxcJAqme6QYQ7EZ07-fiw8Kw2", "no.h5: no such part"),
-        ("s3://bucket/no.h5#SQ.aKF498dAxcJAqme6QYQ7EZ07-fiw8Kw2", "expected a file"),
+        ("https://x.org/no.h5#SQ.aKF498dAxcJAqme6QYQ7EZ07-fiw8Kw2", "expected a file"),
     ],
 )
 def test_a_uri_that_names_nothing(tmp_path, uri, message):

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import ROOT
-from helixflow.coanalysis.embedding import Link, read_embedding
+from helixflow.coanalysis.embedding import find_embeddings
+from helixflow.coanalysis.links import Link
 from helixflow.embeddings import engine, open_embedding, open_embeddings, open_pooled, read_index, reading
 from helixflow.embeddings.calibration import Rates
 from helixflow.embeddings.engine import embed_fasta
@@ -355,7 +356,7 @@ def test_a_near_duplicate_is_not_joined_residue_by_residue(tmp_path, proteins):
         links = [Link(name, 1, proteins[name][0], "identical", 2)]
         alone = nullcontext() if name == embedded else pytest.raises(MismatchError, match="near-duplicate")
         with alone:
-            read_embedding(index, links, ["A"], "links.tsv")
+            find_embeddings(index, links, "links.tsv")
 
 
 # One file over all parts

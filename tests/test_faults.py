@@ -50,8 +50,8 @@ def running_in(folder: Path) -> list[int]:
     "moment",
     ["results/sequences/*.fasta.gz", "work/trajectories/*/*/npt.log",
      "work/trajectories/*/segments/*/*/*/*.xtc",
-     "results/coanalysis/*.h5"],
-    ids=["sequences", "equilibration", "production", "coanalysis"],
+     "results/coanalysis/*/*.h5", "results/coanalysis/*.h5"],
+    ids=["sequences", "equilibration", "production", "measures", "coanalysis"],
 )  # fmt: skip
 def test_killed_and_started_again_is_as_never_killed(chain, tmp_path, moment, how):
     write_inputs(tmp_path)

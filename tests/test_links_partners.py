@@ -8,7 +8,7 @@ from Bio.PDB import PDBParser
 from Bio.SeqUtils import seq1
 
 from coli import read_genbank
-from helixflow.coanalysis.embedding import read_links
+from helixflow.coanalysis.links import read_links
 from helixflow.errors import MismatchError
 from helixflow.links.gaps import extend_ends, settle_gaps
 from helixflow.links.partners import align

@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 import pytest
 from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
+from analysing import analyse, measure, request_of
 from conftest import DEMO, ROOT
 from helixflow.buckets import BucketSettings
 from helixflow.buckets.files import hash_members
 from helixflow.buckets.groups import group_files
-from helixflow.coanalysis.analysis import Request, analyse_structure
 from helixflow.config import complete_config, leaves, read_schema
 from helixflow.embeddings.index import write_index
 from helixflow.embeddings.model import ModelDescription, write_model
@@ -40,9 +40,10 @@ from helixflow.proteins import call_genes, collect_proteins, read_chains, read_p
 from helixflow.provenance import git_state, record_run, sheet_rows
 from helixflow.report import StageFiles, write_accounting, write_report
 from helixflow.report.accounting import Entry, analysed_in, replica_of
+from helixflow.report.analysis import MOST_DRAWN
 from helixflow.report.blocks import Drawing, Figure, Section, number
 from helixflow.report.buckets import Spectrum
-from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
+from helixflow.report.coanalysis import coanalysis_parts
 from helixflow.report.embeddings import principal_components, read_means
 from helixflow.report.figure_files import place_figures, write_figures
 from helixflow.report.figures import curves, histogram, matrix, residue_profile, residue_ticks, split_map
@@ -87,20 +88,6 @@ SECTIONS = [
     "structures",
     "provenance",
 ]
-
-
-class Alone:
-    """A communicator of one rank."""
-
-    rank, size = 0, 1
-
-    def bcast(self, value):
-        return value
-
-    def gather(self, value):
-        return [value]
-
-    allgather = gather
 
 
 @dataclass
@@ -314,10 +301,14 @@ def join(results: Path, name: str, structures: list[str]) -> None:
     index = str(results / "embeddings/index.parquet")
     settings = LinkSettings(structures, "best", 0.9, 0.9)
     link_chains(residues, proteins, seen, index, table, summary, settings)
-    replicas = [results / "trajectories" / name / str(replica) for replica in range(1, REPLICAS + 1)]
-    files = [[str(folder / name) for folder in replicas] for name in ("protein.pdb", "protein.xtc")]
-    request = Request(str(residues), str(table), index, *files, range(1, REPLICAS + 1), 0.8, 3)
-    analyse_structure(Alone(), request, results / f"coanalysis/{name}.h5")
+    measured = [
+        measure(
+            residues, results / f"trajectories/{name}/{replica}", results / f"coanalysis/{name}/{replica}.h5"
+        )
+        for replica in range(1, REPLICAS + 1)
+    ]
+    request = request_of(residues.parent, measured, links=str(table), index=index)
+    analyse(request, results / f"coanalysis/{name}.h5")
 
 
 def write_benchmarks(folder: Path, seconds: dict[str, list[float]]) -> None:
@@ -759,7 +750,7 @@ def test_temperatures_have_parts_of_their_own(copy):
     for replica in range(1, REPLICAS + 1):
         (runs / str(replica)).rename(runs / "300K" / str(replica))
     shutil.copytree(runs / "300K", runs / "320.5K")
-    (analysis / "my_structure").mkdir()
+    (analysis / "my_structure").mkdir(exist_ok=True)
     for name in ("300K", "320.5K"):
         shutil.copy(analysis / "my_structure.h5", analysis / f"my_structure/{name}.h5")
     shutil.rmtree(runs / "320.5K/2")

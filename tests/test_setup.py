@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from helixflow.report.view import PROGRAM
 from workflow import ROOT
 
-TOOLS = ["bash", "cat", "cmp", "cp", "dirname", "env", "grep", "python3", "tail"]
+TOOLS = ["bash", "cat", "cmp", "cp", "dirname", "env", "grep", "python3", "sha256sum", "tail"]
 
 
 def set_up(folder: Path, tools: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
@@ -20,7 +21,7 @@ def set_up(folder: Path, tools: list[str], **environment: str) -> subprocess.Com
         found = sys.executable if tool == "python3" else shutil.which(tool)
         (programs / tool).symlink_to(found or shutil.which("true"))
     (folder / "envs").mkdir()
-    for name in ("setup.sh", "requirements.lock"):
+    for name in ("setup.sh", "viewer.sh", "requirements.lock"):
         shutil.copy(ROOT / "envs" / name, folder / "envs" / name)
     return subprocess.run(
         [folder / "envs" / "setup.sh"],
@@ -43,10 +44,17 @@ def test_without_apt_it_names_what_is_missing_and_the_two_ways(tmp_path, also):
 
 
 def test_it_does_nothing_where_all_is_there(tmp_path):
-    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/share/helixflow").mkdir(parents=True)
     shutil.copy(ROOT / "envs/requirements.lock", tmp_path / ".venv/requirements.lock")
+    if PROGRAM.is_file():
+        shutil.copy(PROGRAM, tmp_path / ".venv/share/helixflow")
     done = set_up(tmp_path, [*TOOLS, "gmx", "mpirun"])
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    # Without npm, and with nothing that could fetch it.
+    without = (
+        "" if PROGRAM.is_file() else "3dmol@2.5.5 needs npm, which is not here: the report will have no "
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(without) and (without or not done.stdout)
 
 
 def test_another_gmx_counts(tmp_path):

@@ -14,6 +14,7 @@ import pytest
 
 from helixflow.errors import SimulationError
 from helixflow.files import read_json, write_json
+from helixflow.series import inefficiency, mean_error, slope_error
 from helixflow.structures.residues import Residue, read_residues
 from helixflow.structures.topology import Protein, read_protein
 from helixflow.trajectories.finish import finish_replica
@@ -25,7 +26,6 @@ from helixflow.trajectories.quality.frames import Changes, Extremes, FrameMeasur
 from helixflow.trajectories.quality.gates import MOST_NAMED, count, demand_gates
 from helixflow.trajectories.quality.images import image_distance
 from helixflow.trajectories.quality.logs import constraint_warnings, read_log
-from helixflow.trajectories.quality.statistics import inefficiency, mean_error, slope_error
 from helixflow.trajectories.quality.tpr import parse_dump
 from simulating import RunSettings, simulate_replica
 from test_trajectories import SHORT, peptide_lines, prepare

@@ -19,8 +19,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from helixflow.buckets.jit import kernel, part
 from helixflow.buckets.parsing import BREAK, PAD
+from helixflow.jit import kernel, part
 
 #: Bases of a word, the row of a table of planes at most.
 WORD = 5

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.buckets.jit import kernel, part
 from helixflow.buckets.sketches import EMPTY
+from helixflow.jit import kernel, part
 
 
 @kernel

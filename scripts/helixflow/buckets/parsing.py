@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.buckets.jit import kernel
+from helixflow.jit import kernel
 
 BREAK = 4
 #: Breaks before the first code of a block.

@@ -1,128 +1,142 @@
 """The analysis of one block of frames, which is what a rank does at a time.
 
-With the contact map C of a frame, the residues' vectors E and the matrix S of their cosines, nothing of
-size D is worked out per contact: the mean of E over contacts is deg(C) @ E, the mean cosine is
-<C, S> / <C, 1>, and the mean over frames of C @ E is mean(C) @ E.
+Frames are passed over twice: `survey_block` gives what belongs to each frame and the moments that mean
+structure and components follow from, `project_block` what is told about them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from helixflow.coanalysis.components import Components
+from helixflow.coanalysis.contacts import Features, mark_features, weigh_residues
 from helixflow.coanalysis.embedding import Embedding
-from helixflow.coanalysis.geometry import contact_map, radius_of_gyration, superpose
-from helixflow.coanalysis.molecule import Molecule
-from helixflow.coanalysis.trajectory import Trajectory, read_frames
+from helixflow.coanalysis.measures import Measures
+from helixflow.coanalysis.moments import Moments
+from helixflow.coanalysis.motion import lay, rmsd_to
 
 #: Frames of a block; fixed, so that sums do not depend on the number of ranks.
-BLOCK_FRAMES = 64
+BLOCK_FRAMES = 512
 
 
-@dataclass(frozen=True)
+@dataclass
 class Task:
-    """What every rank knows: `eligible` (N, N) bool is which pairs can be contacts."""
+    """What every rank knows.
 
-    molecule: Molecule
+    `measures` are the replicas', `embedding` the residues' vectors, `features` the pairs whose contacts
+    tell frames apart, and `reference` (N, 3) is what frames are laid on, in nm.
+    """
+
+    measures: list[Measures]
     embedding: Embedding
-    trajectories: list[Trajectory]
-    eligible: NDArray[np.bool_]
-    cutoff_nm: float
-    min_separation: int
+    criterion: str
+    features: Features
+    reference: NDArray[np.float64]
 
     def blocks(self) -> list[Block]:
-        """Cut all trajectories into blocks."""
+        """Cut all replicas into blocks."""
         return [
-            Block(number, start, min(start + BLOCK_FRAMES, len(trajectory.offsets)))
-            for number, trajectory in enumerate(self.trajectories)
-            for start in range(0, len(trajectory.offsets), BLOCK_FRAMES)
+            Block(number, start, min(start + BLOCK_FRAMES, measures.frames))
+            for number, measures in enumerate(self.measures)
+            for start in range(0, measures.frames, BLOCK_FRAMES)
         ]
+
+    @cached_property
+    def weighs_less(self) -> bool:
+        """Whether there are fewer linked residues than numbers in a vector."""
+        n_linked = int(self.embedding.linked.sum())
+        return n_linked < int(self.embedding.vectors.shape[1])
 
 
 @dataclass(frozen=True)
 class Block:
-    """Frames `start` to `stop` (exclusive) of a trajectory, by its number in the task."""
+    """Frames `start` to `stop` (exclusive) of a replica, by its place among the measures."""
 
-    trajectory: int
+    replica: int
     start: int
     stop: int
 
 
 @dataclass(frozen=True)
-class Contacts:
-    """Contacts of F frames.
-
-    `count` (F,) pairs in contact; `coherence` (F,) their mean cosine and `embedding` (F, D) the mean
-    vector of the residues in contact, both among linked residues and NaN without a contact;
-    `pairs` (N, N) in how many of the frames each pair is in contact.
-    """
-
-    count: NDArray[np.int64]
-    coherence: NDArray[np.float64]
-    embedding: NDArray[np.float64]
-    pairs: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Part:
+class Survey:
     """What is known of the frames of a block.
 
-    `time_ps`, `rmsd_nm` and `rg_nm` are (F,); of the C-alphas' deviations from the first frame of the
-    trajectory after superposition, `shift` (N, 3) is the sum and `square` (N,) that of the squares.
+    `coherence` (F,) is the mean cosine of the pairs in contact and `embedding` (F, D) the mean vector of
+    the residues in contact, both among linked residues and NaN without a contact. The moments are those of
+    the coordinates (3N,) of frames laid on the reference, of the linked residues' weights (M,) or, where
+    these are not fewer than D, of the mean vectors, and of the contacts (of `Features.pairs`).
     """
 
     block: Block
-    time_ps: NDArray[np.float64]
+    coherence: NDArray[np.float64]
+    embedding: NDArray[np.float32]
+    motion: Moments
+    weights: Moments
+    contact: Moments
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """Mean structure (N, 3) of all replicas in nm, and the components that frames are projected on."""
+
+    mean: NDArray[np.float64]
+    motion: Components
+    embedding: Components
+    contact: Components
+
+    def by_name(self) -> dict[str, Components]:
+        """Return the components by the name of their space."""
+        return {"motion": self.motion, "embedding": self.embedding, "contact": self.contact}
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What is told of the frames of a block: RMSD to the mean structure (F,), and (F, K) in each space."""
+
+    block: Block
     rmsd_nm: NDArray[np.float64]
-    rg_nm: NDArray[np.float64]
-    contacts: Contacts
-    shift: NDArray[np.float64]
-    square: NDArray[np.float64]
+    along: dict[str, NDArray[np.float64]]
 
 
-def analyse_block(block: Block, task: Task) -> Part:
-    """Read the frames of a block and analyse them."""
-    trajectory = task.trajectories[block.trajectory]
-    frames = read_frames(trajectory, block.start, block.stop, task.molecule)
-    deviation = superpose(frames.alphas, trajectory.reference) - trajectory.reference
-    square = (deviation**2).sum(axis=2)  # (F, N)
-    return Part(
+def survey_block(block: Block, task: Task) -> Survey:
+    """Read the contacts and C-alphas of a block of frames and sum them up."""
+    weights, coherence, marks = _read_contacts(block, task)
+    alphas = task.measures[block.replica].alphas(block.start, block.stop)
+    vectors, linked = task.embedding.vectors, task.embedding.linked
+    pooled = weights @ vectors  # (F, D)
+    rows = weights[:, linked] if task.weighs_less else pooled
+    return Survey(
         block=block,
-        time_ps=frames.times,
-        rmsd_nm=np.sqrt(square.mean(axis=1)),
-        rg_nm=np.array([radius_of_gyration(frame, task.molecule.masses) for frame in frames.positions]),
-        contacts=count_contacts(frames.alphas, task.cutoff_nm, task.eligible, task.embedding),
-        shift=deviation.sum(axis=0),
-        square=square.sum(axis=0),
+        coherence=coherence,
+        embedding=pooled.astype(np.float32),
+        motion=Moments.of(lay(alphas, task.reference)),
+        weights=Moments.of(rows[~np.isnan(coherence)]),
+        contact=Moments.of(marks),
     )
 
 
-def count_contacts(
-    alphas: NDArray[np.float64], cutoff: float, eligible: NDArray[np.bool_], embedding: Embedding
-) -> Contacts:
-    """Count the contacts of frames, and weigh the residues' vectors with them.
+def project_block(block: Block, task: Task, spaces: Spaces) -> Projection:
+    """Read the contacts and C-alphas of a block of frames and project them."""
+    weights, _, marks = _read_contacts(block, task)
+    alphas = task.measures[block.replica].alphas(block.start, block.stop)
+    rows = {
+        "motion": lay(alphas, task.reference),
+        "embedding": weights @ task.embedding.vectors,
+        "contact": marks,
+    }
+    along = {name: space.project(rows[name]) for name, space in spaces.by_name().items()}
+    return Projection(block, rmsd_to(alphas, spaces.mean), along)
 
-    Parameters
-    ----------
-    alphas : (F, N, 3)
-    cutoff : float
-        In the unit of `alphas`.
-    eligible : (N, N) bool
-    embedding : Embedding
-    """
-    linked_pairs = np.logical_and.outer(embedding.linked, embedding.linked)
-    degrees = np.empty(alphas.shape[:2])
-    cosines, count = np.empty(len(alphas)), np.empty(len(alphas), np.int64)
-    pairs = np.zeros(eligible.shape, np.int64)
-    for frame, positions in enumerate(alphas):
-        contact = contact_map(positions, cutoff, eligible)
-        pairs += contact
-        count[frame] = contact.sum() // 2
-        linked = contact & linked_pairs
-        degrees[frame] = linked.sum(axis=1)
-        cosines[frame] = embedding.cosine[linked].sum()
-    total = degrees.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        return Contacts(count, cosines / total, degrees @ embedding.vectors / total[:, None], pairs)
+
+def _read_contacts(
+    block: Block, task: Task
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the residues' weights (F, N), the coherence (F,) and the marks of the features (F, M)."""
+    measures, embedding = task.measures[block.replica], task.embedding
+    counts, pairs = measures.contacts(task.criterion, block.start, block.stop)
+    weights, coherence = weigh_residues(counts, pairs, embedding.cosine, embedding.linked)
+    return weights, coherence, mark_features(counts, pairs, task.features.pairs)

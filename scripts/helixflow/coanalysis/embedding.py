@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,28 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.coanalysis.geometry import cosine_matrix
-from helixflow.embeddings.reading import open_embedding, split_uri
-from helixflow.embeddings.store import open_part
+from helixflow.coanalysis.links import Link
+from helixflow.embeddings.reading import StoredProtein, open_stored
 from helixflow.errors import MismatchError
-from helixflow.files import read_tsv
-from helixflow.links.status import MISSING, name_statuses
 from helixflow.structures.residues import Residue
 from helixflow.tables import read_rows
 
 StrPath = str | os.PathLike[str]
 
-_PLACE = ("index", "chain", "number", "insertion", "code")
 
+class Place(NamedTuple):
+    """Where the index has a protein: its number of residues, its URI, and its first row in the part."""
 
-@dataclass(frozen=True)
-class Link:
-    """The partner of one residue: `row` is 1-based, 0 where there is none; `line` is that of the table."""
-
-    protein: str
+    length: int
+    uri: str
     row: int
-    partner_code: str
-    status: str
-    line: int
 
 
 @dataclass(frozen=True)
@@ -41,129 +34,92 @@ class Embedding:
     """One vector per residue.
 
     `vectors` is (N, D) float64, zero where a residue has none; `linked` (N,) bool says which have one;
-    `cosine` is (N, N), NaN for those without; `uris` are the proteins' as the index has them, `model`
-    the attributes of the store.
+    `cosine` is (N, N), NaN for those without; `model` is the attributes of the store. Where no residue is
+    linked, D is 0.
     """
 
     vectors: NDArray[np.float64]
     linked: NDArray[np.bool_]
     cosine: NDArray[np.float64]
-    links: list[Link]
-    uris: dict[str, str]
     model: dict[str, Any]
 
 
-class _Stored(NamedTuple):
-    """A protein in the store: vectors (L, D), the letters they were computed for, attributes of the part."""
-
-    vectors: NDArray[np.float16]
-    sequence: str
-    model: dict[str, Any]
-
-
-def read_links(path: StrPath, residues: Sequence[Residue], residues_file: StrPath) -> list[Link]:
-    """Read the links of a structure to the first partner of each chain, one per residue.
-
-    Raises
-    ------
-    MismatchError
-        If they are not about these residues in this order, or a chain's rows do not ascend.
-    """
-    rows = [(line, row) for line, row in enumerate(read_tsv(path), 2) if _is_first_partner(row)]
-    if len(rows) != len(residues):
-        raise MismatchError(
-            f"{path}: {len(rows)} residues, expected the {len(residues)} of {residues_file}; "
-            "run again with --forcerun link_chains"
-        )
-    links = [
-        Link(row["protein"], int(row["row"] or 0), row["partner_code"], row["status"], line)
-        for line, row in rows
-    ]
-    expected = _expected_statuses(residues, links)
-    last: dict[str, int] = {}
-    for (_, row), link, residue, status in zip(rows, links, residues, expected, strict=True):
-        problem = _find_problem(row, link, residue, last.get(residue.chain, 0), status)
-        if problem:
-            raise MismatchError(f"{path} line {link.line}: {problem}; run again with --forcerun link_chains")
-        if link.row:
-            last[residue.chain] = link.row
-    return links
-
-
-def read_embedding(
-    index: StrPath, links: list[Link], residues: Sequence[Residue], links_file: StrPath
-) -> Embedding:
-    """Gather the vectors of a structure's residues from the store.
+def find_embeddings(index: StrPath, links: Sequence[Link], links_file: StrPath) -> dict[str, Place]:
+    """Find the proteins that residues are linked to, ascending by id.
 
     Parameters
     ----------
     index : path
-        Parquet with protein, length, uri (relative to its folder), row and embedded.
-    links : list of Link
+        Parquet with protein, length, uri, row and embedded.
+    links : sequence of Link
         One per residue; `links_file` is where they are from.
 
     Raises
     ------
     MismatchError
-        If a protein is not in the index or has the embedding of another one, its embedding is not as
-        long as it, or a residue's letter is not the one that was embedded.
+        If a protein is not in the index, or has the embedding of another one.
     """
     wanted = {link.protein for link in links if link.row}
     places = {}
     for protein, embedded, *place in read_rows(index, ["protein", "embedded", "length", "uri", "row"]):
         if protein in wanted:
             _check_embedded(protein, embedded, index)
-            places[protein] = place
+            places[protein] = Place(*place)
     missing = sorted(wanted - set(places))
     if missing:
         raise MismatchError(f"{index}: no protein {missing[0]}, which {links_file} names; run again")
-    stored = {protein: _read_stored(Path(index).parent, *places[protein]) for protein in sorted(wanted)}
-    any_stored = stored[min(wanted)]
-    vectors = np.zeros((len(links), any_stored.vectors.shape[1]))
+    return dict(sorted(places.items()))
+
+
+def read_embedding(
+    index: StrPath,
+    places: Mapping[str, Place],
+    links: Sequence[Link],
+    residues: Sequence[Residue],
+    links_file: StrPath,
+) -> Embedding:
+    """Gather the vectors of a structure's residues from the store, in files or in S3.
+
+    Parameters
+    ----------
+    index : path
+        A relative URI starts at its folder.
+    places : mapping of str to Place
+        As of `find_embeddings`.
+    links, residues : sequence
+        One link per residue; `links_file` is where they are from.
+
+    Raises
+    ------
+    EmbeddingError
+        If a part of the store cannot be read.
+    MismatchError
+        If an embedding is not as long as the index has it or not where, its vectors are of another model
+        than those of another protein, or a residue's letter is not the one that was embedded.
+    """
+    stored = {protein: _read_stored(index, place) for protein, place in places.items()}
+    widths = {protein: one.vectors.shape[1] for protein, one in stored.items()}
+    for protein, width in widths.items():
+        if width != widths[min(widths)]:
+            raise MismatchError(
+                f"{index}: {protein} has vectors of {width} numbers, expected {widths[min(widths)]} as "
+                f"{min(widths)} has; run again with --forcerun plan_shards"
+            )
+    vectors = np.zeros((len(links), widths[min(widths)] if widths else 0))
     for number, (link, residue) in enumerate(zip(links, residues, strict=True)):
         if link.row:
-            sequence = stored[link.protein].sequence
-            _check_letter(link, sequence, f"{links_file} line {link.line}: {residue}")
-            vectors[number] = stored[link.protein].vectors[link.row - 1]
+            one = stored[link.protein]
+            _check_letter(link, one.sequence, f"{links_file} line {link.line}: {residue}")
+            vectors[number] = one.vectors[link.row - 1]
+    linked = np.array([link.row > 0 for link in links])
+    cosine = cosine_matrix(vectors)
+    cosine[~linked], cosine[:, ~linked] = np.nan, np.nan
     return Embedding(
         vectors=vectors,
-        linked=np.array([link.row > 0 for link in links]),
-        cosine=cosine_matrix(vectors),
-        links=links,
-        uris={protein: places[protein][1] for protein in sorted(wanted)},
-        model=any_stored.model,
+        linked=linked,
+        cosine=cosine,
+        model=stored[min(stored)].model if stored else {},
     )
-
-
-def _is_first_partner(row: dict[str, str]) -> bool:
-    """Tell a residue and its first partner from other partners, and from residues that the chain lacks."""
-    return row["rank"] == "1" and row["status"] != MISSING
-
-
-def _expected_statuses(residues: Sequence[Residue], links: Sequence[Link]) -> list[str]:
-    """Return the status that each residue must have."""
-    expected = [""] * len(residues)
-    members: dict[str, list[int]] = {}
-    for at, residue in enumerate(residues):
-        members.setdefault(residue.chain, []).append(at)
-    for places in members.values():
-        rows, letters = [links[at].row for at in places], [links[at].partner_code for at in places]
-        statuses = name_statuses([residues[at] for at in places], rows, letters)
-        for at, status in zip(places, statuses, strict=True):
-            expected[at] = status
-    return expected
-
-
-def _find_problem(row: dict[str, str], link: Link, residue: Residue, last_row: int, status: str) -> str:
-    """Tell what is wrong with a link, given the chain's last row before it and the status it must have."""
-    place, expected = [row[name] for name in _PLACE], [str(getattr(residue, name)) for name in _PLACE]
-    if place != expected:
-        return f"residue '{' '.join(place)}', expected '{' '.join(expected)}'"
-    if link.status != status:
-        return f"{residue} is marked {link.status}, expected {status}"
-    if 0 < link.row <= last_row:
-        return f"{residue} has row {link.row} after row {last_row}, expected rows that ascend along the chain"
-    return ""
 
 
 def _check_embedded(protein: str, embedded: str, index: StrPath) -> None:
@@ -174,15 +130,18 @@ def _check_embedded(protein: str, embedded: str, index: StrPath) -> None:
         )
 
 
-def _read_stored(folder: Path, length: int, uri: str, row: int) -> _Stored:
-    vectors = open_embedding(uri, folder)
-    if len(vectors) != length:
-        raise MismatchError(
-            f"{folder / uri}: {len(vectors)} residues, expected the {length} of the index; run again"
-        )
-    with open_part(folder / split_uri(uri)[0]) as part:
-        letters = part["sequence"][row : row + length].tobytes().decode("ascii")
-        return _Stored(vectors, letters, dict(part.attrs))
+def _read_stored(index: StrPath, place: Place) -> StoredProtein:
+    stored = open_stored(place.uri, Path(index).parent)
+    for what, found, expected in (
+        ("residues", len(stored.vectors), place.length),
+        ("as first row of the part", stored.row, place.row),
+    ):
+        if found != expected:
+            raise MismatchError(
+                f"{place.uri}: {found} {what}, expected the {expected} of {index}; run again with "
+                "--forcerun index_embeddings"
+            )
+    return stored
 
 
 def _check_letter(link: Link, sequence: str, where: str) -> None:

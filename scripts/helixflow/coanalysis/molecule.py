@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -24,12 +24,32 @@ MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06, "P": 30
 class Molecule:
     """A protein as all its frames have it.
 
-    `masses` has one value per atom, in u; `alphas` the atom index of each residue's C-alpha; `chains`
-    the number of each residue's chain.
+    Attributes
+    ----------
+    masses : (A,)
+        In u.
+    residue_of : (A,)
+        Number of each atom's residue, from 0.
+    heavy : (A,) bool
+        Whether it is no hydrogen.
+    alphas, betas : (N,)
+        Atom of each residue that is C-alpha, C-beta (C-alpha where there is none, as in glycine).
+    backbone : (N, 4)
+        Atoms N, CA, C and O; -1 where there is none.
+    donors : (N,) bool
+        Whether the nitrogen of the backbone has a hydrogen to give; proline's has none.
+    chains : (N,)
+        Number of each residue's chain.
+    residues : list of Residue
     """
 
     masses: NDArray[np.float64]
+    residue_of: NDArray[np.int64]
+    heavy: NDArray[np.bool_]
     alphas: NDArray[np.int64]
+    betas: NDArray[np.int64]
+    backbone: NDArray[np.int64]
+    donors: NDArray[np.bool_]
     chains: NDArray[np.int64]
     residues: list[Residue]
 
@@ -42,6 +62,10 @@ class Molecule:
     def neighbours(self) -> NDArray[np.int64]:
         """Return (M,): the residues that the next one of the same chain follows."""
         return np.flatnonzero(self.chains[1:] == self.chains[:-1])
+
+
+#: The backbone's atoms, by the names that force fields give them; the oxygen of the last residue has many.
+_BACKBONE = (("N",), ("CA",), ("C",), ("O", "OT1", "OC1", "O1", "OXT"))
 
 
 class _Atom(NamedTuple):
@@ -67,7 +91,7 @@ def read_molecule(
         raise MismatchError(
             f"{path}: {len(groups)} residues, expected the {len(residues)} of {residues_file}; simulate again"
         )
-    alphas = []
+    alphas, betas, backbone = [], [], []
     for group, residue in zip(groups, residues, strict=True):
         name = atoms[group[0]].residue_name
         if CODES.get(name) != residue.code:
@@ -78,14 +102,28 @@ def read_molecule(
         found = [at for at in group if atoms[at].name == "CA"]
         if len(found) != 1:
             raise MismatchError(f"{path}: {residue} has {len(found)} CA atoms, expected 1")
+        places = {atoms[at].name: at for at in reversed(group)}
         alphas += found
-    names = list(dict.fromkeys(residue.chain for residue in residues))
+        betas.append(places.get("CB", found[0]))
+        backbone.append([_first_of(names, places) for names in _BACKBONE])
+    chains = list(dict.fromkeys(residue.chain for residue in residues))
+    masses = np.array([_mass(atom, path) for atom in atoms])
     return Molecule(
-        masses=np.array([_mass(atom, path) for atom in atoms]),
+        masses=masses,
+        residue_of=np.repeat(np.arange(len(groups)), [len(group) for group in groups]),
+        heavy=masses > MASSES["H"],
         alphas=np.array(alphas),
-        chains=np.array([names.index(residue.chain) for residue in residues]),
+        betas=np.array(betas),
+        backbone=np.array(backbone),
+        donors=np.array([residue.code != "P" for residue in residues]),
+        chains=np.array([chains.index(residue.chain) for residue in residues]),
         residues=residues,
     )
+
+
+def _first_of(names: Sequence[str], places: dict[str, int]) -> int:
+    """Return the place of the first of these names that has one, else -1."""
+    return next((places[name] for name in names if name in places), -1)
 
 
 def _read_atoms(path: Path) -> Iterator[_Atom]:

@@ -1,25 +1,29 @@
 """The result file: pooled over replicas at the top, each replica below ``/replica``.
 
-T frames, N residues, vectors of D numbers. ``/replica/1`` has ``frame``, ``residue`` and ``pair`` of one
-replica. As attributes, ``/`` tells what a contact is, ``/embedding`` what the store says of the model,
-``/statistics`` the numbers of frames, contacts and residues, and every dataset its ``unit`` and
-``description``.
+T frames, N residues, vectors of D numbers, K components. ``/replica/1`` has ``frame``, ``residue`` and
+``pair`` of one replica; its frames are rows of those at the top, and stored there alone. As attributes,
+``/`` tells what a contact is, ``/embedding`` what the store says of the model, and every dataset its
+``unit`` and ``description``.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import groupby
-from pathlib import Path
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
+from h5py import h5d, h5p, h5s
 from numpy.typing import ArrayLike, NDArray
 
-from helixflow.coanalysis.blocks import Part, Task
-from helixflow.coanalysis.statistics import correlate_pairs
+from helixflow.coanalysis.blocks import Projection, Spaces, Survey
+from helixflow.coanalysis.components import Components
+from helixflow.coanalysis.contacts import Features
+from helixflow.coanalysis.embedding import Embedding
+from helixflow.coanalysis.inputs import Inputs, Request, pool_frequency
+from helixflow.coanalysis.measures import CRITERIA, Measures
+from helixflow.files import remove_leftovers, whole_file
 from helixflow.links.status import STATUSES
 
 #: Every dataset: its unit and meaning.
@@ -27,8 +31,12 @@ DATASETS = {
     "frame/replica": ("1", "(T,) number of the replica"),
     "frame/time_ps": ("ps", "(T,) time in the replica"),
     "frame/rmsd_nm": ("nm", "(T,) RMSD of the C-alphas to the replica's first frame, superposed on it"),
+    "frame/rmsd_to_mean_nm": ("nm", "(T,) RMSD of the C-alphas to the mean of all frames, superposed on it"),
     "frame/rg_nm": ("nm", "(T,) radius of gyration of all atoms, mass-weighted"),
-    "frame/contacts": ("1", "(T,) number of pairs of residues in contact"),
+    "frame/contacts": ("1", "(T,) number of pairs of residues in contact by C-alphas"),
+    "frame/heavy_contacts": ("1", "(T,) number of pairs of residues in contact by heavy atoms"),
+    "frame/helix": ("1", "(T,) share of the residues that are helix (Kabsch & Sander)"),
+    "frame/strand": ("1", "(T,) share of the residues that are strand (Kabsch & Sander)"),
     "frame/coherence": ("1", "(T,) mean embedding cosine of the pairs in contact; NaN without any"),
     "frame/embedding": ("1", "(T, D) mean residue embedding, weighted with contacts; NaN without any"),
     "residue/chain": ("", "(N,) chain id"),
@@ -40,79 +48,68 @@ DATASETS = {
     "residue/partner_code": ("", "(N,) one-letter code there, the one that was embedded"),
     "residue/status": ("", f"(N,) {', '.join(STATUSES)}"),
     "residue/rmsf_nm": ("nm", "(N,) RMSF of the C-alpha about the mean structure of its replica"),
-    "residue/contacts": ("1", "(N,) number of contacts, mean over frames"),
+    "residue/contacts": ("1", "(N,) number of contacts by C-alphas, mean over frames"),
+    "residue/heavy_contacts": ("1", "(N,) number of contacts by heavy atoms, mean over frames"),
+    "residue/neighbours": ("1", "(N,) other residues' C-betas within the radius, mean over frames"),
+    "residue/helix": ("1", "(N,) share of the frames in which it is helix"),
+    "residue/strand": ("1", "(N,) share of the frames in which it is strand"),
     "residue/context": ("1", "(N, D) sum of the embeddings in contact, mean over frames; NaN without own"),
     "pair/contact_frequency": ("1", "(N, N) share of the frames in which the pair is in contact"),
+    "pair/heavy_contact_frequency": ("1", "(N, N) the same of contacts by heavy atoms"),
     "pair/embedding_cosine": ("1", "(N, N) cosine of the residues' embeddings; NaN if one has none"),
+    "pair/cross_correlation": ("1", "(N, N) dynamic cross-correlation of the C-alphas; NaN if one is still"),
+    "pair/start_contact": ("", "(N, N) whether in contact in the first frame of the first replica"),
+    "pair/predicted_contact": ("1", "(N, N) contact as predicted from attention; NaN where there is none"),
+    "components/motion/variance": ("nm^2", "(K,) variance of the C-alphas along each component"),
+    "components/motion/share": ("1", "(K,) share in the variance of all components"),
+    "components/motion/projection": ("nm", "(T, K) coordinate of each frame along each component"),
+    "components/motion/mean_nm": ("nm", "(N, 3) mean structure of all frames, laid on the first one"),
+    "components/motion/mode": ("1", "(K, N, 3) direction of each component, of unit length"),
+    "components/embedding/variance": ("1", "(K,) variance of the frame embeddings along each component"),
+    "components/embedding/share": ("1", "(K,) share in the variance of all components"),
+    "components/embedding/projection": ("1", "(T, K) coordinate of each frame; NaN without a contact"),
+    "components/embedding/mode": ("1", "(K, D) direction of each component, of unit length"),
+    "components/contact/variance": ("1", "(K,) variance of the contacts along each component"),
+    "components/contact/share": ("1", "(K,) share in the variance of the pairs taken"),
+    "components/contact/projection": ("1", "(T, K) coordinate of each frame along each component"),
+    "components/contact/pair": ("1", "(M, 2) the pairs that are taken, by residue from 0"),
+    "components/contact/mode": ("1", "(K, M) direction of each component, of unit length"),
+    "components/explained/space": ("", "(S,) whose components the motion is predicted from"),
+    "components/explained/r2": ("1", "(S, K) R2 of each component of motion, in segments of time left out"),
     "embedding/protein": ("", "proteins the residues are linked to"),
     "embedding/uri": ("", "URI of each one's embedding, relative to the folder of the index"),
-    "statistics/contact_cosine/pairs": ("", "pairs of linked residues that are compared"),
-    "statistics/contact_cosine/number": ("1", "how many they are"),
-    "statistics/contact_cosine/spearman": ("1", "rank correlation of contact frequency and embedding cosine"),
-    "statistics/replica/replica": ("1", "number of the replica"),
-    "statistics/replica/frames": ("1", "number of its frames"),
-    "statistics/replica/rmsd_nm": ("nm", "mean over its frames"),
-    "statistics/replica/rg_nm": ("nm", "mean over its frames"),
-    "statistics/replica/contacts": ("1", "mean over its frames"),
-    "statistics/replica/coherence": ("1", "mean over its frames with contacts"),
 }
+#: Columns of frames that are as the measures have them.
+_MEASURED = ("time_ps", "rmsd_nm", "rg_nm", "contacts", "heavy_contacts", "helix", "strand")
 _FRAME_TYPES = {
-    "replica": "i4",
-    "time_ps": "f8",
-    "rmsd_nm": "f8",
-    "rg_nm": "f8",
-    "contacts": "i8",
-    "coherence": "f8",
+    "replica": "i4", "time_ps": "f8", "rmsd_nm": "f8", "rmsd_to_mean_nm": "f8", "rg_nm": "f8",
+    "contacts": "i8", "heavy_contacts": "i8", "helix": "f8", "strand": "f8", "coherence": "f8",
     "embedding": "f4",
+}  # fmt: skip
+_RESIDUE_SHARES = ("neighbours", "helix", "strand")
+_CONTACT = {
+    "alphas": "C-alphas closer than cutoff_nm; of one chain only residues at least min_separation apart",
+    "heavy": "any two heavy atoms closer than heavy_cutoff_nm; of one chain only residues at least "
+    "min_separation apart",
 }
 
 
-@dataclass(frozen=True)
-class Sums:
-    """Sums over frames of contacts (N, N) and of squared deviations of the C-alphas (N,)."""
-
-    frames: int
-    contacts: NDArray[np.int64]
-    square: NDArray[np.float64]
-
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(self.frames + other.frames, self.contacts + other.contacts, self.square + other.square)
+@contextmanager
+def open_result(output: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Give the file to write to, which takes its name when the block succeeds."""
+    # Of a run that was killed.
+    remove_leftovers(output)
+    with whole_file(output) as path, h5py.File(path, "w") as file:
+        yield file
 
 
-def write_results(path: Path, parts: Iterator[Part], task: Task) -> None:
-    """Write the analysis of a structure, with one block of frames in memory at a time.
-
-    Parameters
-    ----------
-    path : path
-    parts : iterator of Part
-        Those of all blocks of the task, in their order.
-    task : Task
-    """
-    n_frame = [len(trajectory.offsets) for trajectory in task.trajectories]
-    n_residue, width = task.embedding.vectors.shape
-    nothing = Sums(0, np.zeros((n_residue, n_residue), np.int64), np.zeros(n_residue))
-    pooled = nothing
-    with h5py.File(path, "w") as file:
-        _write_inputs(file, task)
-        frames = _create_frames(file, sum(n_frame), width)
-        for number, of_replica in groupby(parts, key=lambda part: part.block.trajectory):
-            replica = task.trajectories[number].replica
-            group = file.create_group(f"replica/{replica}")
-            own_frames = _create_frames(group, n_frame[number], width)
-            sums = _write_frames([(frames, pooled.frames), (own_frames, 0)], replica, of_replica, nothing)
-            _write_means(group, sums, task)
-            group["pair/embedding_cosine"] = file["pair/embedding_cosine"]
-            pooled += sums
-        _write_means(file, pooled, task)
-        _write_statistics(file, task)
-
-
-def _put(group: h5py.Group, name: str, values: ArrayLike) -> None:
-    """Write a dataset of `DATASETS`."""
+def put(group: h5py.Group, name: str, values: ArrayLike) -> None:
+    """Write a dataset of `DATASETS`; maps of pairs are packed."""
     array = np.asarray(values)
-    group[name] = np.char.encode(array, "utf-8") if array.dtype.kind == "U" else array
-    _describe(group[name], name)
+    if array.dtype.kind == "U":
+        array = np.char.encode(array, "utf-8")
+    packed = {"compression": "gzip", "shuffle": True} if name.startswith("pair/") else {}
+    _describe(group.create_dataset(name, data=array, **packed), name)
 
 
 def _describe(dataset: h5py.Dataset, name: str) -> None:
@@ -120,103 +117,123 @@ def _describe(dataset: h5py.Dataset, name: str) -> None:
     dataset.attrs.update(unit=unit, description=description)
 
 
-def _write_inputs(file: h5py.File, task: Task) -> None:
-    """Write what the residues are, and where their embeddings are from."""
+def write_inputs(file: h5py.File, request: Request, inputs: Inputs, embedding: Embedding) -> None:
+    """Write what a contact is, what the residues are, and where their embeddings are from."""
     file.attrs.update(
-        cutoff_nm=task.cutoff_nm,
-        min_separation=task.min_separation,
-        contact="C-alphas closer than cutoff_nm; of one chain only residues at least min_separation apart",
+        inputs.settings,
+        criterion=request.criterion,
+        contact=_CONTACT[request.criterion],
+        permutations=request.permutations,
+        seed=request.seed,
     )
     for name in ("chain", "number", "insertion", "code"):
-        _put(file, f"residue/{name}", [getattr(residue, name) for residue in task.molecule.residues])
+        put(file, f"residue/{name}", [getattr(residue, name) for residue in inputs.residues])
     for name in ("protein", "row", "partner_code", "status"):
-        _put(file, f"residue/{name}", [getattr(link, name) for link in task.embedding.links])
-    _put(file, "pair/embedding_cosine", task.embedding.cosine)
-    _put(file, "embedding/protein", list(task.embedding.uris))
-    _put(file, "embedding/uri", list(task.embedding.uris.values()))
-    file["embedding"].attrs.update(task.embedding.model)
+        put(file, f"residue/{name}", [getattr(link, name) for link in inputs.links])
+    put(file, "pair/embedding_cosine", embedding.cosine)
+    put(file, "pair/start_contact", inputs.start)
+    if inputs.predicted is not None:
+        put(file, "pair/predicted_contact", inputs.predicted)
+    put(file, "embedding/protein", np.array(list(inputs.places), "S"))
+    put(file, "embedding/uri", np.array([place.uri.encode() for place in inputs.places.values()], "S"))
+    file["embedding"].attrs.update(embedding.model)
 
 
-def _create_frames(parent: h5py.Group, n_frame: int, width: int) -> h5py.Group:
-    group = parent.create_group("frame")
+def create_frames(file: h5py.File, replicas: Sequence[int], frames: Sequence[int], width: int) -> None:
+    """Create the datasets of all frames, and of each replica the view of its rows."""
+    total = sum(frames)
     for name, dtype in _FRAME_TYPES.items():
-        shape = (n_frame, width) if name == "embedding" else (n_frame,)
-        _describe(group.create_dataset(name, shape, dtype), f"frame/{name}")
-    return group
+        shape = (total, width) if name == "embedding" else (total,)
+        dataset = file.create_dataset(f"frame/{name}", shape, dtype)
+        _describe(dataset, f"frame/{name}")
+        first = 0
+        for replica, number in zip(replicas, frames, strict=True):
+            _view_rows(file, f"replica/{replica}", dataset, first, first + number)
+            first += number
 
 
-def _write_frames(
-    targets: list[tuple[h5py.Group, int]], replica: int, parts: Iterable[Part], nothing: Sums
-) -> Sums:
-    """Write the frames of one replica, to several groups from some row on.
+def _view_rows(file: h5py.File, group: str, dataset: h5py.Dataset, first: int, last: int) -> None:
+    """Show rows of a dataset of frames below a group, without storing them again.
 
-    Returns
-    -------
-    Sums
-        Those of the replica, with the squares about its mean structure.
+    As h5py's create_virtual_dataset, but without the time of day, which that writes into the file.
     """
-    sums, shift = nothing, np.zeros((len(nothing.square), 3))
-    for part in parts:
-        n_frame = len(part.time_ps)
-        columns = {
-            "replica": replica,
-            "time_ps": part.time_ps,
-            "rmsd_nm": part.rmsd_nm,
-            "rg_nm": part.rg_nm,
-            "contacts": part.contacts.count,
-            "coherence": part.contacts.coherence,
-            "embedding": part.contacts.embedding,
-        }
-        for group, start in targets:
-            rows = slice(start + sums.frames, start + sums.frames + n_frame)
-            for name, values in columns.items():
-                group[name][rows] = values
-        sums += Sums(n_frame, part.contacts.pairs, part.square)
-        shift += part.shift
-    # Squares about the mean are those about the first frame, less those of the mean about it.
-    square = sums.square - (shift**2).sum(axis=1) / sums.frames
-    return Sums(sums.frames, sums.contacts, np.maximum(square, 0))
+    name, shape = f"frame/{dataset.name.rpartition('/')[2]}", (last - first, *dataset.shape[1:])
+    here, there = h5s.create_simple(shape), h5s.create_simple(dataset.shape)
+    creation = h5p.create(h5p.DATASET_CREATE)
+    creation.set_obj_track_times(False)
+    if all(shape):
+        there.select_hyperslab((first,) + (0,) * (len(shape) - 1), shape)
+        # "." is the file itself, by whatever name it goes.
+        creation.set_virtual(here, b".", f"/{name}".encode(), there)
+    parent = file.require_group(f"{group}/frame")
+    h5d.create(parent.id, name.rpartition("/")[2].encode(), dataset.id.get_type(), here, creation)
+    _describe(file[f"{group}/{name}"], name)
 
 
-def _write_means(group: h5py.Group, sums: Sums, task: Task) -> None:
-    """Write means over the frames of one replica or of all."""
-    frequency, linked = sums.contacts / sums.frames, task.embedding.linked
-    # Vectors of unlinked residues are zero, so their contacts add nothing.
-    context = frequency @ task.embedding.vectors
-    context[~linked] = np.nan
-    _put(group, "residue/rmsf_nm", np.sqrt(sums.square / sums.frames))
-    _put(group, "residue/contacts", frequency.sum(axis=1))
-    _put(group, "residue/context", context.astype(np.float32))
-    _put(group, "pair/contact_frequency", frequency)
+def write_survey(file: h5py.File, survey: Survey, measures: Measures, first: int) -> None:
+    """Write what belongs to the frames of a block; `first` is the row of its replica's first frame."""
+    block = survey.block
+    rows = slice(first + block.start, first + block.stop)
+    file["frame/replica"][rows] = measures.replica
+    for name in _MEASURED:
+        file[f"frame/{name}"][rows] = measures.read(f"frame/{name}", block.start, block.stop)
+    file["frame/coherence"][rows] = survey.coherence
+    file["frame/embedding"][rows] = survey.embedding
 
 
-def _write_statistics(file: h5py.File, task: Task) -> None:
-    """Write what is worked out from the rest of the file."""
-    frequency, linked = file["pair/contact_frequency"][:], task.embedding.linked
-    linked_pairs = np.logical_and.outer(linked, linked)
-    correlations = correlate_pairs(
-        frequency, task.embedding.cosine, task.eligible & linked_pairs, task.molecule.chains
+def write_means(
+    group: h5py.Group, measures: Sequence[Measures], embedding: Embedding, criterion: str,
+    correlation: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Write means over the frames of one replica or of all, and their cross-correlation."""
+    frames = [one.frames for one in measures]
+    squares = [one.read("residue/rmsf_nm") ** 2 for one in measures]
+    put(group, "residue/rmsf_nm", np.sqrt(np.average(squares, axis=0, weights=frames)))
+    for name in _RESIDUE_SHARES:
+        values = [one.read(f"residue/{name}") for one in measures]
+        put(group, f"residue/{name}", np.average(values, axis=0, weights=frames))
+    for which, (numbers, _, frequencies) in CRITERIA.items():
+        frequency = pool_frequency(measures, frequencies)
+        put(group, frequencies, frequency)
+        put(group, numbers.replace("frame/", "residue/"), frequency.sum(axis=1))
+        if which == criterion:
+            # Vectors of unlinked residues are zero, so their contacts add nothing.
+            context = frequency @ embedding.vectors
+            context[~embedding.linked] = np.nan
+            put(group, "residue/context", context.astype(np.float32))
+    put(group, "pair/cross_correlation", correlation)
+
+
+def write_spaces(file: h5py.File, spaces: Spaces, features: Features) -> None:
+    """Write the components, and create the datasets of what frames are along them."""
+    n_residue, n_frame = len(spaces.mean), len(file["frame/time_ps"])
+    put(file, "components/motion/mean_nm", spaces.mean)
+    put(file, "components/contact/pair", np.stack(np.divmod(features.pairs, n_residue), axis=1).astype("i4"))
+    for name, space in spaces.by_name().items():
+        group = f"components/{name}"
+        put(file, f"{group}/variance", space.variance)
+        put(file, f"{group}/share", space.share)
+        put(file, f"{group}/mode", _shaped(name, space))
+        dataset = file.create_dataset(f"{group}/projection", (n_frame, len(space.variance)), "f8")
+        _describe(dataset, f"{group}/projection")
+        file[group].attrs["total_variance"] = space.total
+    file["components/contact"].attrs.update(
+        pairs_varying=features.varying,
+        pairs_taken=len(features.pairs),
+        share_taken=features.share,
     )
-    for name, values in zip(("pairs", "number", "spearman"), zip(*correlations, strict=True), strict=True):
-        _put(file, f"statistics/contact_cosine/{name}", values)
-
-    replicas = [file[f"replica/{trajectory.replica}/frame"] for trajectory in task.trajectories]
-    _put(file, "statistics/replica/replica", [trajectory.replica for trajectory in task.trajectories])
-    _put(file, "statistics/replica/frames", [len(frames["time_ps"]) for frames in replicas])
-    for name in ("rmsd_nm", "rg_nm", "contacts", "coherence"):
-        _put(file, f"statistics/replica/{name}", [_mean(frames[name][:]) for frames in replicas])
-
-    statuses = Counter(link.status for link in task.embedding.links)
-    file["statistics"].attrs.update(
-        frames=len(file["frame/time_ps"]),
-        frames_without_embedding=int(np.isnan(file["frame/coherence"][:]).sum()),
-        contacts_per_frame=frequency.sum() / 2,
-        contacts_per_frame_left_out=frequency[~linked_pairs].sum() / 2,
-        **{name: statuses[name] for name in STATUSES},
-    )
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    """Return the mean of what is not NaN."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+def _shaped(name: str, space: Components) -> NDArray[np.float64]:
+    """Return the modes; those of motion with an axis of the coordinates."""
+    if name != "motion":
+        return space.modes
+    return space.modes.reshape(len(space.modes), len(space.mean) // 3, 3)
+
+
+def write_projection(file: h5py.File, projection: Projection, first: int) -> None:
+    """Write what is told of the frames of a block; `first` is the row of its replica's first frame."""
+    rows = slice(first + projection.block.start, first + projection.block.stop)
+    file["frame/rmsd_to_mean_nm"][rows] = projection.rmsd_nm
+    for name, values in projection.along.items():
+        file[f"components/{name}/projection"][rows] = values

@@ -1,130 +1,199 @@
-"""Frames of an XTC file, read in blocks and checked."""
+"""Frames of XTC and TRR files, found by one rank, read by all in blocks, and checked.
+
+No index is left beside a file, as MDAnalysis' readers do. What is damaged is found here: nothing that a file
+says of itself is believed.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from helixflow.coanalysis.kernels import NOT_FINITE, TORN, WHOLE, find_broken
 from helixflow.coanalysis.molecule import Molecule
 from helixflow.errors import MismatchError
+from helixflow.trajectories.headers import FEW, Extent, frame_extent, header_fault
+from helixflow.trajectories.packed import unpack_frame
 
 #: C-alphas of neighbours farther apart than this, in nm, belong to a molecule that is not whole.
 MAX_NEIGHBOUR_NM = 1.0
+#: So does an atom farther from its residue's C-alpha; that of a stretched arginine is at 0.9 nm at most.
+MAX_ATOM_NM = 1.5
+#: Positions of a block at most, so that memory is bounded for molecules of any size.
+_BLOCK_ATOMS = 500_000
+#: Frames of a block at most; fixed, so that sums do not depend on the number of ranks.
+BLOCK_FRAMES = 64
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One replica: its file, where each frame begins in it, and the C-alphas of its first frame in nm."""
+    """A file of T frames of A atoms.
+
+    Attributes
+    ----------
+    path : Path
+    form : str
+        xtc or trr.
+    atoms : int
+    offsets : (T + 1,)
+        Where each frame begins, and where the last one ends.
+    times : (T,)
+        In ps.
+    """
 
     path: Path
-    replica: int
+    form: str
+    atoms: int
     offsets: NDArray[np.int64]
-    reference: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Consecutive frames: times (F,) in ps, positions (F, A, 3) in nm as stored, C-alphas (F, N, 3)."""
-
     times: NDArray[np.float64]
-    positions: NDArray[np.float32]
-    alphas: NDArray[np.float64]
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """Cut the frames into blocks: the first of each, and that behind its last."""
+        step = max(1, min(BLOCK_FRAMES, _BLOCK_ATOMS // self.atoms))
+        return [(start, min(start + step, len(self.times))) for start in range(0, len(self.times), step)]
+
+    def place(self, frame: int) -> str:
+        """Name the file and a frame."""
+        return f"{self.path}: frame {frame} ({self.times[frame]:g} ps)"
 
 
-def open_trajectory(path: str | os.PathLike[str], replica: int, molecule: Molecule) -> Trajectory:
-    """Find the frames of an XTC file, without the index file that MDAnalysis would leave beside it.
+def find_frames(path: str | os.PathLike[str], atoms: int) -> Trajectory:
+    """Walk over the headers of a trajectory.
+
+    Parameters
+    ----------
+    path : path
+        An XTC or TRR file.
+    atoms : int
+        Those that each frame must have.
 
     Raises
     ------
     MismatchError
-        If the file is not of this molecule, has no frames, or does not end with a whole frame.
+        If the file has no frames, is of another molecule, does not end with a whole frame, has a frame
+        without positions, or its times do not ascend.
     """
     path = Path(path)
-    with _open(path) as xtc, _readable(path, "the last frame"):
-        if xtc.n_atoms != len(molecule.masses):
-            raise MismatchError(
-                f"{path}: {xtc.n_atoms} atoms, expected the {len(molecule.masses)} of its topology; run again"
-            )
-        offsets = np.array(xtc.offsets, np.int64)
-        xtc.seek(len(offsets) - 1)
-        xtc.read()
-        # What is left is a frame cut off within its header, which the count of frames leaves out.
-        if xtc._bytes_tell() != path.stat().st_size:
-            raise OSError("bytes are left after it")
-    first = read_frames(Trajectory(path, replica, offsets, np.empty((0, 3))), 0, 1, molecule)
-    return Trajectory(path, replica, offsets, first.alphas[0])
+    with _open(path) as stream:
+        form = "trr" if stream.read(4) == b"\x00\x00\x07\xc9" else "xtc"
+        extents = list(_walk(stream, path, form, atoms))
+    if not extents:
+        raise MismatchError(f"{path}: no frame, expected one at least; simulate again")
+    offsets = np.cumsum([0, *(extent.size for extent in extents)])
+    times = np.array([extent.time for extent in extents])
+    trajectory = Trajectory(path, form, atoms, offsets, times)
+    _check_times(trajectory)
+    return trajectory
 
 
-def read_frames(trajectory: Trajectory, start: int, stop: int, molecule: Molecule) -> Frames:
+def read_frames(trajectory: Trajectory, start: int, stop: int, molecule: Molecule) -> NDArray[np.float32]:
     """Read frames `start` to `stop` (exclusive, from 0).
+
+    Returns
+    -------
+    (F, A, 3) float32
+        In nm.
 
     Raises
     ------
     MismatchError
         Naming the first frame that cannot be read, or whose molecule is not finite and whole.
     """
-    times = np.empty(stop - start)
-    positions = np.empty((stop - start, len(molecule.masses), 3), np.float32)
-    with _open(trajectory.path) as xtc:
-        xtc.set_offsets(trajectory.offsets)
+    positions = np.empty((stop - start, trajectory.atoms, 3), np.float32)
+    with _open(trajectory.path) as stream:
         for frame in range(start, stop):
-            with _readable(trajectory.path, f"frame {frame}"):
-                xtc.seek(frame)
-                content = xtc.read()
-            times[frame - start], positions[frame - start] = content.time, content.x
-    frames = Frames(times, positions, positions[:, molecule.alphas].astype(np.float64))
-    _check_finite(frames, trajectory.path, start)
-    _check_whole(frames, trajectory.path, start, molecule)
-    return frames
+            fault = _read_frame(stream, trajectory, frame, positions[frame - start])
+            if fault:
+                raise MismatchError(
+                    f"{trajectory.place(frame)} cannot be read ({fault}); the file is damaged, make it again"
+                )
+    _check(trajectory, positions, start, molecule)
+    return positions
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
-
-    with _readable(path, "the header"):
-        xtc = XTCFile(os.fspath(path))
-    with xtc:
-        yield xtc
-
-
-@contextmanager
-def _readable(path: Path, what: str) -> Iterator[None]:
-    """Say in one line what of a file cannot be read."""
+def _open(path: Path) -> BinaryIO:
     try:
-        yield
+        return path.open("rb")
     except OSError as error:
-        raise MismatchError(
-            f"{path}: {what} cannot be read ({error}); the file is truncated or damaged, make it again"
-        ) from None
+        raise MismatchError(f"{path}: cannot be opened ({error.strerror}); simulate again") from None
 
 
-def _check_finite(frames: Frames, path: Path, start: int) -> None:
-    broken = np.argwhere(~np.isfinite(frames.positions))
-    if len(broken):
-        frame, atom, _ = broken[0]
+def _walk(stream: BinaryIO, path: Path, form: str, atoms: int) -> Iterator[Extent]:
+    """Give the extent of each frame."""
+    end, start, number = os.fstat(stream.fileno()).st_size, 0, 0
+    while start < end:
+        fault = header_fault(stream, start, form, atoms)
+        extent = None if fault else frame_extent(stream, start, form)
+        if not fault and (extent is None or start + extent.size > end):
+            fault = f"the file ends {end - start} bytes behind where it begins"
+        if fault or extent is None:
+            raise MismatchError(
+                f"{path}: frame {number} cannot be read ({fault}); the file is truncated, damaged or of "
+                "another molecule, make it again"
+            )
+        if not extent.positions:
+            raise MismatchError(
+                f"{path}: frame {number} ({extent.time:g} ps) has no positions, expected those of {atoms} "
+                "atoms; write a trajectory of the frames that have some"
+            )
+        yield extent
+        start, number = start + extent.size, number + 1
+
+
+def _check_times(trajectory: Trajectory) -> None:
+    times = trajectory.times
+    wrong = np.flatnonzero(~(np.diff(times) > 0)) + 1
+    if not np.isfinite(times[0]):
+        wrong = np.zeros(1, np.int64)
+    if len(wrong):
+        before = f" behind one of {times[wrong[0] - 1]:g} ps" if wrong[0] else ""
         raise MismatchError(
-            f"{path}: frame {start + frame} ({frames.times[frame]:g} ps) has no finite position of atom "
-            f"{atom + 1}; the simulation failed there, run it again"
+            f"{trajectory.place(wrong[0])} stands{before}, expected times that ascend; its parts were joined "
+            "wrongly, join them again (gmx trjcat)"
         )
 
 
-def _check_whole(frames: Frames, path: Path, start: int, molecule: Molecule) -> None:
-    residues = molecule.neighbours()
-    steps = frames.alphas[:, residues + 1] - frames.alphas[:, residues]
-    distances = np.linalg.norm(steps, axis=2)
-    broken = np.argwhere(distances > MAX_NEIGHBOUR_NM)
-    if len(broken):
-        frame, at = broken[0]
+def _read_frame(stream: BinaryIO, trajectory: Trajectory, frame: int, positions: NDArray[np.float32]) -> str:
+    """Read positions (A, 3) of a frame; return what is wrong with them."""
+    begin, end = (int(offset) for offset in trajectory.offsets[frame : frame + 2])
+    extent = frame_extent(stream, begin, trajectory.form)
+    if extent is None or extent.size != end - begin or extent.time != trajectory.times[frame]:
+        return "it is another than at first"
+    stream.seek(begin)
+    content = stream.read(end - begin)
+    if trajectory.form == "xtc" and trajectory.atoms > FEW:
+        return "" if unpack_frame(content, positions) else "its packed positions are damaged"
+    kind: Any = np.dtype(">f8" if extent.width == 8 else ">f4")
+    positions[:] = np.frombuffer(content, kind, positions.size, extent.positions).reshape(-1, 3)
+    return ""
+
+
+def _check(trajectory: Trajectory, positions: NDArray[np.float32], start: int, molecule: Molecule) -> None:
+    """Raise MismatchError for the first frame whose molecule is not finite and whole."""
+    frame, kind, at = find_broken(
+        positions, molecule.residue_of, molecule.alphas, molecule.chains, MAX_NEIGHBOUR_NM, MAX_ATOM_NM
+    )
+    if kind == WHOLE:
+        return
+    place, of_frame = trajectory.place(start + frame), positions[frame]
+    if kind == NOT_FINITE:
         raise MismatchError(
-            f"{path}: frame {start + frame} ({frames.times[frame]:g} ps) has {distances[frame, at]:.2f} nm "
-            f"between the C-alphas of {molecule.residues[residues[at]]} and of the next residue, expected at "
-            f"most {MAX_NEIGHBOUR_NM:g}; make the molecules whole"
+            f"{place} has no finite position of atom {at + 1}; the simulation failed there, run it again"
         )
+    alpha = of_frame[molecule.alphas[at if kind == TORN else molecule.residue_of[at]]]
+    if kind == TORN:
+        other, most = of_frame[molecule.alphas[at + 1]], MAX_NEIGHBOUR_NM
+        what = f"the C-alphas of {molecule.residues[at]} and of the next residue"
+    else:
+        other, most = of_frame[at], MAX_ATOM_NM
+        what = f"atom {at + 1} and the C-alpha of its residue {molecule.residues[molecule.residue_of[at]]}"
+    raise MismatchError(
+        f"{place} has {np.linalg.norm(other - alpha):.2f} nm between {what}, expected at most {most:g}; "
+        "make the molecules whole (gmx trjconv -pbc whole)"
+    )

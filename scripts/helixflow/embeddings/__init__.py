@@ -4,7 +4,7 @@ Whoever only reads embeddings needs `read_index` and `open_embedding`. The compu
 with torch, transformers, numpy and h5py alone.
 """
 
-from helixflow.embeddings.contact_store import open_contacts
+from helixflow.embeddings.contact_reading import open_contacts
 from helixflow.embeddings.index import read_index
 from helixflow.embeddings.reading import open_embedding, open_embeddings, open_pooled
 from helixflow.embeddings.settings import check_settings, heads_files, model_files

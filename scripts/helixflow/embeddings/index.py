@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helixflow.embeddings.remote import SCHEME
 from helixflow.embeddings.store import Stored, open_store
 from helixflow.fasta import read_fasta
 from helixflow.tables import private_database, read_rows, write_rows
@@ -65,7 +66,10 @@ def write_index(
 def read_index(path: StrPath) -> dict[str, str]:
     """Read an index: the URI of each protein's embedding, made absolute."""
     folder = Path(path).parent.absolute()
-    return {protein: os.path.normpath(folder / uri) for protein, uri in read_rows(path, ["protein", "uri"])}
+    return {
+        protein: uri if uri.startswith(SCHEME) else os.path.normpath(folder / uri)
+        for protein, uri in read_rows(path, ["protein", "uri"])
+    }
 
 
 def read_embedded(path: StrPath) -> Iterator[tuple[str, str]]:

@@ -62,6 +62,12 @@ class StageFiles:
     brought_links: Sequence[str] = ()
     brought_link_summaries: Sequence[str] = ()
     brought_coanalysis: Sequence[str] = ()
+    #: First frame of the first replica of each ensemble, and of each trajectory that is brought along.
+    topologies: Sequence[str] = ()
+    brought_topologies: Sequence[str] = ()
+    #: Table over all structures, and what is learnt of some and tried on others; empty where not made.
+    structures_table: str | Sequence[str] = ()
+    across: str | Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -83,13 +83,40 @@ class Figure:
     shown: bool = True
 
 
+@dataclass(frozen=True)
+class Colouring:
+    """What residues are coloured by.
+
+    `button` and `label` name it, the latter with its unit; `palette` has its colours. Of a scale, `low` and
+    `high` are its ends; of kinds, `names` are theirs. `unknown` says whether some residue has no value.
+    """
+
+    button: str
+    label: str
+    palette: Sequence[str]
+    low: str = ""
+    high: str = ""
+    names: Sequence[str] = ()
+    unknown: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """A view in 3-D: `data` is what the program draws, see ``view.js``."""
+
+    title: str
+    reading: str
+    colourings: Sequence[Colouring]
+    data: Json
+
+
 @dataclass
 class Section:
     """A part of the page with a heading, and parts below it."""
 
     anchor: str
     title: str
-    blocks: list[str | Table | Figure] = field(default_factory=list)
+    blocks: list[str | Table | Figure | View] = field(default_factory=list)
     parts: list[Section] = field(default_factory=list)
 
 

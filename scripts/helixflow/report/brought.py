@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from helixflow.files import read_json
-from helixflow.report.accounting import StageFiles
+from helixflow.report.accounting import StageFiles, replica_of
 from helixflow.report.blocks import Cell, Json, Section, Table, facts, number, plural, table
 from helixflow.report.coanalysis import coanalysis_parts
 from helixflow.report.links import links_part
@@ -31,6 +31,7 @@ def brought_sections(files: StageFiles) -> list[Section]:
             f"The first {MOST_FIGURED} have figures and the first {MOST_SHOWN} parts; what the others would "
             "show is in results/trajectories, links and coanalysis."
         )
+    topologies = {replica_of(path)[0]: path for path in files.brought_topologies}
     shown = zip(
         qualities, files.brought_links, files.brought_link_summaries, files.brought_coanalysis, strict=True
     )
@@ -39,7 +40,7 @@ def brought_sections(files: StageFiles) -> list[Section]:
         parts = [
             _run_part(quality),
             links_part(name, read_json(summary)["chains"], links),
-            *coanalysis_parts(name, coanalysis, rank < MOST_FIGURED),
+            *coanalysis_parts(name, coanalysis, rank < MOST_FIGURED, topology=topologies.get(name)),
         ]
         section.parts.append(Section(f"structure-{name}", name, parts=parts))
     return [section]

@@ -195,8 +195,16 @@ def split_map(
     """
     with drawing(5.0, 5.4) as (axes, finish):
         above = np.tri(len(upper), k=-1, dtype=bool).T
-        above_image = axes.imshow(np.ma.masked_where(~above, upper), vmin=0, vmax=1, cmap="Blues")
-        below_image = axes.imshow(np.ma.masked_where(~above.T, lower), cmap="Oranges")
+        above_image = axes.imshow(
+            np.ma.masked_where(~above, upper),
+            vmin=0,
+            vmax=1,
+            cmap=_shades("Blues"),
+            interpolation_stage="data",
+        )
+        below_image = axes.imshow(
+            np.ma.masked_where(~above.T, lower), cmap=_shades("Oranges"), interpolation_stage="data"
+        )
         axes.set_facecolor("#f1f3f5")
         ticks = residue_ticks(places)
         axes.set_xticks(list(ticks), ticks.values())
@@ -208,6 +216,13 @@ def split_map(
     first, second = np.triu_indices(len(upper), 1)
     pairs = residue_columns(places, first, "first ") | residue_columns(places, second, "second ")
     return finish(pairs | {upper_label: upper[first, second], lower_label: lower[first, second]})
+
+
+def _shades(name: str) -> Any:
+    """Give colours in so few steps that a large map stays a small image."""
+    import matplotlib as mpl
+
+    return mpl.colormaps[name].resampled(32)
 
 
 def residue_columns(

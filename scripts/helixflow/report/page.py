@@ -13,10 +13,12 @@ from typing import Any
 
 from helixflow.files import read_json, read_tsv, whole_folder, write_text
 from helixflow.report.accounting import StageFiles
-from helixflow.report.blocks import Figure, Section, Table, plural
+from helixflow.report.across import across_sections
+from helixflow.report.analysis import MOST_DRAWN
+from helixflow.report.blocks import Figure, Section, Table, View, plural
 from helixflow.report.brought import brought_notices, brought_sections
 from helixflow.report.buckets import buckets_section, read_spectrum
-from helixflow.report.coanalysis import MOST_DRAWN, coanalysis_parts
+from helixflow.report.coanalysis import coanalysis_parts
 from helixflow.report.embeddings import embeddings_section, find_long
 from helixflow.report.figure_files import change_figures, figures_of, place_figures, write_figures
 from helixflow.report.figures import MOST_POINTS
@@ -39,6 +41,7 @@ from helixflow.report.structures import (
     setup_part,
     structures_table,
 )
+from helixflow.report.view import page_programs
 
 #: Structures that get figures, and those that get a section, so that the page stays below 10 MB.
 MOST_FIGURED, MOST_SHOWN = 8, 100
@@ -96,6 +99,7 @@ def write_report(
             ),
             structures_section(structures),
             *brought_sections(files),
+            *across_sections(files.structures_table, files.across),
             provenance_section(run),
         ]
     notices = find_notices(run, model, spectra, genes, long, max_length_trained, structures, accounting)
@@ -169,7 +173,7 @@ def structure_part(structure: Structure, figured: bool) -> Section:
         links,
     ]
     for one in structure.ensembles:
-        parts += coanalysis_parts(one.anchor, one.coanalysis, figured, one.where)
+        parts += coanalysis_parts(one.anchor, one.coanalysis, figured, one.where, one.topology)
     return Section(f"structure-{structure.name}", structure.name, parts=parts)
 
 
@@ -190,12 +194,13 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters |= {"data_uri": _data_uri, "runs_of_figures": _runs_of_figures}
-    environment.tests |= {"table": _is(Table)}
+    environment.tests |= {"table": _is(Table), "view": _is(View)}
     return environment.get_template(_TEMPLATE).render(
         title=title,
         summary=summary,
         notices=notices,
         sections=sections,
+        programs=page_programs(sections),
         folder=folder,
         left_out=_left_out(sections),
         titles={section.anchor: section.title for section in sections},

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.files import read_tsv
+from helixflow.report.analysis import MOST_DRAWN
 from helixflow.report.blocks import Figure, Json, Section, Table, facts, number, table
-from helixflow.report.coanalysis import MOST_DRAWN
 from helixflow.report.figures import curves
 from helixflow.report.structures import OUTCOMES, Ensemble
 

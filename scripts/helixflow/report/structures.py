@@ -25,14 +25,15 @@ OUTCOMES = {
 class Ensemble:
     """The replicas of a structure at one temperature; `quality` and `energy` have a value for each.
 
-    `name` is the structure's, with ``/300K`` behind it where there are several temperatures. `energy` and
-    `coanalysis` are paths.
+    `name` is the structure's, with ``/300K`` behind it where there are several temperatures. `energy`,
+    `coanalysis` and `topology`, the first frame of the first replica, are paths.
     """
 
     name: str
     quality: Mapping[int, Json]
     energy: Mapping[int, str]
     coanalysis: str
+    topology: str | None = None
 
     @property
     def anchor(self) -> str:
@@ -78,11 +79,13 @@ def read_structures(files: StageFiles) -> list[Structure]:
 def _read_ensembles(files: StageFiles) -> dict[str, list[Ensemble]]:
     """Read the runs, by structure, in the order of the temperatures."""
     qualities, energies = _by_replica(files.quality), _by_replica(files.energy)
+    topologies = {replica_of(path)[0]: path for path in files.topologies}
     found: dict[str, list[Ensemble]] = {}
     for path in files.coanalysis:
         name = analysed_in(path)
-        quality = {replica: read_json(one) for replica, one in qualities[name].items()}
-        found.setdefault(name.partition("/")[0], []).append(Ensemble(name, quality, energies[name], path))
+        quality = {replica: read_json(file) for replica, file in qualities[name].items()}
+        one = Ensemble(name, quality, energies[name], path, topologies.get(name))
+        found.setdefault(name.partition("/")[0], []).append(one)
     return found
 
 

@@ -9,22 +9,23 @@ from __future__ import annotations
 import math
 import os
 import struct
-from typing import BinaryIO
+from contextlib import suppress
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
 
 _XTC, _TRR = 1995, b"\x00\x00\x07\xc9\x00\x00\x00\x0d\x00\x00\x00\x0cGMX_trn_file"
 #: Magic number, atoms, step, time, box, atoms again.
-_XTC_HEAD = struct.Struct(">iiif9fi")
+XTC_HEAD = struct.Struct(">iiif9fi")
 #: Precision, least and greatest whole numbers, bits of a small step, and bytes.
-_PACKED = struct.Struct(">f3i3iii")
+PACKED = struct.Struct(">f3i3iii")
 #: Behind the name of the format the bytes of ten parts (the third is the box; the last three positions,
 #: velocities and forces), and atoms.
-_TRR_HEAD = struct.Struct(">10ii")
+TRR_HEAD = struct.Struct(">10ii")
+#: Bytes of the longest header, that of a TRR frame of double precision.
+_LONGEST_HEAD = len(_TRR) + TRR_HEAD.size + 8 + 2 * 8
 #: Frames of so few atoms are not packed.
-_FEW = 9
-#: Bits that a small step can have.
-_LEAST_BITS, _MOST_BITS = 9, 72
-#: Positions whose product would be too large are packed one by one.
-_TOGETHER = 0xFFFFFF
+FEW = 9
 
 
 def frame_fault(stream: BinaryIO, start: int, form: str, atoms: int = 0) -> str:
@@ -45,17 +46,23 @@ def frame_fault(stream: BinaryIO, start: int, form: str, atoms: int = 0) -> str:
     str
         Empty where nothing is; also where the file ends within the frame's header.
     """
+    fault = header_fault(stream, start, form, atoms)
+    return fault or (_packed_fault(stream, start) if form == "xtc" else "")
+
+
+def header_fault(stream: BinaryIO, start: int, form: str, atoms: int = 0) -> str:
+    """Tell what is wrong with the header of a frame; parameters and what is returned as of `frame_fault`."""
     stream.seek(start)
     return {"xtc": _xtc_fault, "trr": _trr_fault}[form](stream, start, atoms)
 
 
 def _trr_fault(stream: BinaryIO, start: int, atoms: int) -> str:
-    name, head = stream.read(len(_TRR)), stream.read(_TRR_HEAD.size)
+    name, head = stream.read(len(_TRR)), stream.read(TRR_HEAD.size)
     if not _TRR.startswith(name):
         return f"no TRR frame begins at byte {start}"
-    if len(head) < _TRR_HEAD.size:
+    if len(head) < TRR_HEAD.size:
         return ""
-    *parts, found = _TRR_HEAD.unpack(head)
+    *parts, found = TRR_HEAD.unpack(head)
     if found < 1 or found != (atoms or found):
         return f"it has {found} atoms, expected {atoms or 'at least 1'}"
     whole = [12 * found, 24 * found]
@@ -65,52 +72,75 @@ def _trr_fault(stream: BinaryIO, start: int, atoms: int) -> str:
 
 
 def _xtc_fault(stream: BinaryIO, start: int, atoms: int) -> str:
-    head = stream.read(_XTC_HEAD.size)
-    if len(head) < _XTC_HEAD.size:
+    head = stream.read(XTC_HEAD.size)
+    if len(head) < XTC_HEAD.size:
         return ""
-    magic, first, *_, second = _XTC_HEAD.unpack(head)
+    magic, first, *_, second = XTC_HEAD.unpack(head)
     if magic != _XTC:
         return f"no XTC frame begins at byte {start}"
     if first < 1 or (first, second) != (atoms or first, first):
         return f"it has {second if first == atoms else first} atoms, expected {atoms or second}"
-    packed = stream.read(_PACKED.size)
-    if first <= _FEW or len(packed) < _PACKED.size:
+    packed = stream.read(PACKED.size)
+    if first <= FEW or len(packed) < PACKED.size:
         return ""
-    precision, *numbers, bits, length = _PACKED.unpack(packed)
+    precision, *numbers, _, length = PACKED.unpack(packed)
     sizes = [most - least + 1 for least, most in zip(numbers[:3], numbers[3:], strict=True)]
     if not 0 < precision < math.inf or min(sizes) < 1:
         return f"its header has precision {precision:g} and positions over {sizes} steps"
     left = os.fstat(stream.fileno()).st_size - stream.tell()
-    if not 0 < length <= left:
-        return f"of {length} bytes of positions the XTC file has {left}"
-    return "" if _fits(stream.read(length), first, sizes, bits) else "its packed positions are damaged"
+    return "" if 0 < length <= left else f"of {length} bytes of positions the XTC file has {left}"
 
 
-def _fits(packed: bytes, atoms: int, sizes: list[int], bits: int) -> bool:
-    """Walk over packed positions, and see that they are those of so many atoms and no more.
+def _packed_fault(stream: BinaryIO, start: int) -> str:
+    """Tell what is wrong with the packed positions of a frame of an XTC file whose header is right."""
+    # Loaded when it is needed: importing this file stays cheap.
+    from helixflow.trajectories.packed import unpack_frame
 
-    A position is followed by a bit; where it is set five more tell how many of the next atoms are given as
-    small steps, and how the bits of a small step change.
+    stream.seek(start)
+    head = stream.read(XTC_HEAD.size + PACKED.size)
+    if len(head) < XTC_HEAD.size + PACKED.size:
+        return ""
+    frame = head + stream.read(PACKED.unpack_from(head, XTC_HEAD.size)[-1])
+    atoms = XTC_HEAD.unpack_from(head)[1]
+    # An atom takes a bit at least; else no room is taken for as many as a damaged header tells of.
+    if atoms <= FEW or (atoms < 8 * len(frame) and unpack_frame(frame, np.empty((atoms, 3), np.float32))):
+        return ""
+    return "its packed positions are damaged"
+
+
+class Extent(NamedTuple):
+    """Where a frame has its positions, in bytes from where it begins, and what else its header tells.
+
+    `positions` is where they begin, 0 where it has none; `width` the bytes of a number; `size` of the frame.
     """
-    if max(sizes) > _TOGETHER:
-        wide = sum(size.bit_length() for size in sizes)
-    else:
-        wide = math.prod(sizes).bit_length()
-    end, at, steps = 8 * len(packed), 0, 0
-    packed += bytes(2)
-    while atoms > 0:
-        at += wide
-        if at >= end or not _LEAST_BITS <= bits <= _MOST_BITS:
-            return False
-        byte, shift = divmod(at, 8)
-        six = (packed[byte] << 8 | packed[byte + 1]) >> (10 - shift) & 63
-        at += 1
-        change = 0
-        if six > 31:
-            steps, change = divmod(six - 32, 3)
-            change -= 1
-            at += 5
-        atoms -= 1 + steps
-        at += steps * bits
-        bits += change
-    return atoms == 0 and at <= end
+
+    time: float
+    positions: int
+    width: int
+    size: int
+
+
+def frame_extent(stream: BinaryIO, start: int, form: str) -> Extent | None:
+    """Read the extent of a frame that `header_fault` finds no fault in; None if its header is cut off."""
+    stream.seek(start)
+    head = stream.read(_LONGEST_HEAD)
+    with suppress(struct.error):
+        return {"xtc": _xtc_extent, "trr": _trr_extent}[form](head)
+    return None
+
+
+def _xtc_extent(head: bytes) -> Extent:
+    _, atoms, _, time, *_ = XTC_HEAD.unpack_from(head)
+    if atoms <= FEW:
+        return Extent(time, XTC_HEAD.size, 4, XTC_HEAD.size + 12 * atoms)
+    begin, length = XTC_HEAD.size + PACKED.size, PACKED.unpack_from(head, XTC_HEAD.size)[-1]
+    return Extent(time, begin, 4, begin + (length + 3) // 4 * 4)
+
+
+def _trr_extent(head: bytes) -> Extent:
+    *parts, atoms = TRR_HEAD.unpack_from(head, len(_TRR))
+    width = 8 if parts[2] == 72 or 24 * atoms in parts[-3:] else 4
+    at = len(_TRR) + TRR_HEAD.size + 8  # behind step and number of energies
+    (time,) = struct.unpack_from(">d" if width == 8 else ">f", head, at)
+    begin = at + 2 * width + sum(parts[:7])
+    return Extent(time, begin if parts[7] else 0, width, begin + sum(parts[7:]))

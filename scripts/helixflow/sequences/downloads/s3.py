@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from helixflow.errors import SourceError
+from helixflow.s3 import connect
 from helixflow.sequences.downloads.answers import (
     Answer,
     Ask,
@@ -21,7 +22,6 @@ from helixflow.sequences.downloads.answers import (
 )
 
 if TYPE_CHECKING:
-    from botocore.client import BaseClient
     from botocore.exceptions import ClientError
 
 log = logging.getLogger(__name__)
@@ -59,30 +59,10 @@ def open_s3(url: str, timeout_s: float, endpoint: str, access: str) -> Iterator[
     if not bucket or not key:
         raise SourceError(f"{url}: names no object, expected s3://bucket/key")
     with _s3_errors(url):
-        client, how = _connect(timeout_s, endpoint, access)
+        client, how = connect(timeout_s, endpoint, access)
     log.info("%s: asking %s", url, how)
     with closing(client):
         yield partial(_ask, client, url, bucket, key, how)
-
-
-def _connect(timeout_s: float, endpoint: str, access: str) -> tuple[BaseClient, str]:
-    """Return a client that tries once, and how it asks: anonymously or with credentials."""
-    import boto3
-    from botocore import UNSIGNED
-    from botocore.config import Config
-
-    session = boto3.session.Session()
-    signed = access == "credentials" or (access == "auto" and session.get_credentials() is not None)
-    config = Config(
-        connect_timeout=timeout_s,
-        read_timeout=timeout_s,
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        response_checksum_validation="when_required",
-        signature_version=None if signed else UNSIGNED,
-        s3={"addressing_style": "path" if endpoint else "auto"},
-    )
-    client = session.client("s3", endpoint_url=endpoint or None, config=config)
-    return client, "with credentials" if signed else "anonymously"
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from helixflow.files import write_text
 from helixflow.gmx import GmxTools
+from helixflow.series import mean_error, slope_error
 from helixflow.trajectories.quality.gates import Gate, count, judge, unknown
 from helixflow.trajectories.quality.judgement import Judgement
-from helixflow.trajectories.quality.statistics import mean_error, slope_error
 
 #: Columns of energy.tsv after the time: what gmx energy is asked for, and how its answer is headed.
 ENERGIES = {

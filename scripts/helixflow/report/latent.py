@@ -1,0 +1,109 @@
+"""Part on the latent trajectory of a structure: its frames on the main components of three spaces."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from helixflow.report.analysis import drawn_replicas, rows_of
+from helixflow.report.blocks import Cell, Figure, Section, Table, number, percent, table
+from helixflow.report.plots import Plane, planes
+
+#: Group of the file, heading, and unit of the projections.
+SPACES = (
+    ("motion", "motion of C-alphas", " (nm)"),
+    ("embedding", "embeddings of frames", ""),
+    ("contact", "contact map", ""),
+)
+_NAMES = {space: heading for space, heading, _ in SPACES}
+
+
+def latent_part(name: str, h5: h5py.File, figured: bool, where: str) -> Section:
+    """Show the frames on the first two components, and what each space explains of the motion."""
+    section = Section(f"structure-{name}-latent", f"Latent trajectory{where}")
+    section.blocks.append(
+        "Each frame is described in three ways: by where its C-alphas are, by the mean embedding of the "
+        "residues in contact, and by which pairs are in contact. The embedding of a residue is the same in "
+        "all frames, so all that it can tell of the motion comes by the contacts; the contact map is the "
+        "plain description that embeddings must surpass to be of use."
+    )
+    section.blocks += [_shares_table(h5), _explained_table(h5)]
+    if figured:
+        section.blocks.append(_planes_figure(h5))
+    return section
+
+
+def _shares_table(h5: h5py.File) -> Table:
+    rows = [
+        (
+            heading,
+            number(rank),
+            percent(share, 1),
+            percent(float(total), 1),
+        )
+        for space, heading, _ in SPACES
+        for rank, (share, total) in enumerate(_with_sums(h5[f"components/{space}/share"][:]), start=1)
+    ]
+    return table(
+        "Share of the variance that each component has",
+        "space | component # | share # | with those before it #",
+        rows,
+        "Of the total variance over all frames of all replicas. A few components with most of it mean that "
+        "few collective changes happen; of few independent frames, that is so by chance as well.",
+    )
+
+
+def _with_sums(shares: NDArray[np.float64]) -> list[tuple[float, float]]:
+    return list(zip(shares.tolist(), np.cumsum(shares).tolist(), strict=True))
+
+
+def _explained_table(h5: h5py.File) -> Table:
+    group = h5["components/explained"]
+    known = group["r2"].shape[1] if group["r2"].ndim == 2 else 0
+    headings = " | ".join(["by the components of", *(f"motion {rank + 1} #" for rank in range(known))])
+    rows = [
+        (_NAMES.get(space, space), *(Cell(_r2_words(value)) for value in values))
+        for space, values in rows_of(group, "space", "r2")
+    ]
+    return table(
+        "What contacts and embeddings explain of the motion (R²)",
+        headings,
+        rows,
+        "Share of the variance of each component of the motion that a linear regression on the components "
+        "of the other space explains, in stretches of time that it was not fitted to. 1 is all, 0 is no "
+        "better than the mean, below 0 is worse than that, as where the stretches are unlike each other.",
+    )
+
+
+def _r2_words(value: float) -> str:
+    return number(round(value, 3), 3)
+
+
+def _planes_figure(h5: h5py.File) -> Figure:
+    shown = [_plane(h5, *space) for space in SPACES]
+    drawing = planes(shown, h5["frame/time_ps"][:], h5["frame/replica"][:], drawn_replicas(h5))
+    return Figure(
+        "Frames on the first two components",
+        drawing,
+        "Three planes side by side, motion, embeddings and contact map, with a point per frame, coloured by "
+        "time, marked by replica.",
+        "A point is a frame, dark at the beginning and yellow at the end, its mark the replica. Clouds apart "
+        "are states; replicas that do not overlap have not seen the same states. Where the same frames lie "
+        "together in two planes, both descriptions see the same change. Signs of components mean nothing.",
+        wide=True,
+    )
+
+
+def _plane(h5: h5py.File, space: str, heading: str, unit: str) -> Plane:
+    """Take the first two components of a space; of fewer, what is missing is 0."""
+    group = h5[f"components/{space}"]
+    projection, shares = group["projection"][:], group["share"][:].tolist()
+    x, y = (projection[:, at] if at < projection.shape[1] else np.zeros(len(projection)) for at in (0, 1))
+    labels = [
+        f"component {at + 1}{unit}, {percent(shares[at], 1)}"
+        if at < len(shares)
+        else f"no component {at + 1}"
+        for at in (0, 1)
+    ]
+    return Plane(heading, x, y, *labels)

@@ -1,0 +1,248 @@
+"""The kinds of figures that only the co-analysis has: plain arrays in, drawings with what they show out.
+
+Values without a sign have the colours of viridis, those with one the colours of PuOr about white: both are
+read alike by colour-blind readers and in grey, since lightness tells them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helixflow.report.blocks import Drawing
+from helixflow.report.canvas import COLOURS, GREY, INK, LINE, MARKS, colour_bar, drawing, label_axes, shorten
+from helixflow.report.figures import Place, residue_columns, residue_ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.floating[Any]]
+
+#: Points or lines above which they become an image within the drawing, so that it stays small.
+MOST_SHAPES = 600
+#: Of a map, odd so that 0 has one.
+SHADES = 33
+_RESIDUE = "residue, numbered as in the structure"
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Frames by their projections on two components, (T,) each, and the labels of the axes."""
+
+    title: str
+    x: Array
+    y: Array
+    x_label: str
+    y_label: str
+
+
+def signed_map(values: Array, places: Sequence[Place], label: str) -> Drawing:
+    """Draw a symmetric (N, N) matrix of values from -1 to 1 over N residues."""
+    import matplotlib as mpl
+
+    # Few shades, white in the middle, keep the image small; the data have all digits.
+    shades = mpl.colormaps["PuOr"].resampled(SHADES)
+    with drawing(5.0, 5.0) as (axes, finish):
+        image = axes.imshow(values, vmin=-1, vmax=1, cmap=shades, interpolation_stage="data")
+        axes.set_facecolor("#f1f3f5")
+        ticks = residue_ticks(places)
+        axes.set_xticks(list(ticks), ticks.values())
+        axes.set_yticks(list(ticks), ticks.values())
+        axes.set_xlabel(_RESIDUE)
+        axes.set_ylabel(_RESIDUE)
+        colour_bar(axes, image, label, "top")
+    first, second = np.triu_indices(len(values), 1)
+    pairs = residue_columns(places, first, "first ") | residue_columns(places, second, "second ")
+    return finish(pairs | {label: values[first, second]})
+
+
+def planes(
+    shown: Sequence[Plane], times: Array, replicas: NDArray[np.int64], chosen: Sequence[int]
+) -> Drawing:
+    """Draw frames in several planes side by side, coloured by time, with a mark for each replica.
+
+    Parameters
+    ----------
+    shown : sequence of Plane
+    times : (T,)
+        In ps.
+    replicas : (T,)
+        Number of the replica that each frame is of.
+    chosen : sequence of int
+        The replicas that are drawn; all are in the data.
+    """
+    with drawing(9.6, 3.9) as (axes, finish):
+        for panel, plane in zip(_panels(axes, 1, len(shown)), shown, strict=True):
+            image = None
+            for number, mark in zip(chosen, MARKS, strict=False):
+                of = replicas == number
+                image = panel.scatter(
+                    plane.x[of], plane.y[of], s=14, c=times[of], marker=mark, cmap="viridis", linewidths=0,
+                    vmin=_least(times), vmax=_most(times), alpha=0.85, label=f"replica {number}",
+                    rasterized=len(times) > MOST_SHAPES,
+                )  # fmt: skip
+            panel.set_title(plane.title, fontsize=10, color=INK)
+            panel.set_xlabel(plane.x_label)
+            panel.set_ylabel(plane.y_label)
+        if image is not None:
+            bar = panel.figure.colorbar(image, ax=panel.figure.axes, location="right", shrink=0.9, aspect=30)
+            bar.set_label("time (ps)")
+            bar.outline.set_visible(False)
+        _legend_of_marks(panel, chosen)
+    columns: dict[str, Any] = {"replica": replicas, "time (ps)": times}
+    for plane in shown:
+        columns |= {f"{plane.title}, {plane.x_label}": plane.x, f"{plane.title}, {plane.y_label}": plane.y}
+    return finish(columns)
+
+
+def _least(values: Array) -> float:
+    return float(values.min()) if len(values) else 0.0
+
+
+def _most(values: Array) -> float:
+    return float(values.max()) if len(values) else 1.0
+
+
+def _legend_of_marks(panel: Axes, chosen: Sequence[int]) -> None:
+    """Say which mark is which replica, in a grey that is no time's."""
+    from matplotlib.lines import Line2D
+
+    if len(chosen) > 1:
+        marks = [
+            Line2D([], [], linestyle="", marker=mark, color=GREY, label=f"replica {number}")
+            for number, mark in zip(chosen, MARKS, strict=False)
+        ]
+        panel.figure.legend(handles=marks, loc="outside upper left", ncols=len(marks))
+
+
+def _panels(axes: Axes, rows: int, columns: int) -> list[Axes]:
+    """Put a grid of axes in place of the one that a drawing begins with."""
+    figure = axes.figure
+    axes.remove()
+    grid = figure.subplots(rows, columns, squeeze=False)
+    return list(grid.ravel())
+
+
+def null_panels(nulls: Mapping[str, Array], observed: Mapping[str, float], label: str) -> Drawing:
+    """Draw what chance gives as a histogram for each kind of pairs, and what was found as a line in it.
+
+    Parameters
+    ----------
+    nulls : dict of str to (n,)
+        Values of the permutations; all of one panel may be NaN.
+    observed : dict of str to float
+    label : str
+        Of the values.
+    """
+    columns = min(3, max(1, len(nulls)))
+    rows = -(-len(nulls) // columns) or 1
+    with drawing(9.6 * columns / 3, 0.5 + 2.0 * rows) as (axes, finish):
+        grid = _panels(axes, rows, columns)
+        for panel, (name, values) in zip(grid, nulls.items(), strict=False):
+            _null_panel(panel, values[np.isfinite(values)], observed[name])
+            panel.set_title(shorten(name, 40), fontsize=9, color=INK)
+            panel.set_yticks([])
+            panel.spines["left"].set_visible(False)
+        for panel in grid[len(nulls) :]:
+            panel.set_visible(False)
+        grid[0].figure.supxlabel(label, fontsize=10)
+    kinds = [(name, "permutation", value) for name, values in nulls.items() for value in values]
+    kinds += [(name, "observed", value) for name, value in observed.items()]
+    names, kind, values_of = zip(*kinds, strict=True) if kinds else ((), (), ())
+    return finish({"pairs of residues": names, "value of": kind, label: values_of})
+
+
+def _null_panel(panel: Axes, null: Array, observed: float) -> None:
+    if len(null):
+        panel.hist(null, bins=30, color=COLOURS[5], edgecolor="white", linewidth=0.3)
+    if np.isfinite(observed):
+        panel.axvline(observed, color=COLOURS[1], linewidth=2.2)
+        box = {"fc": "white", "ec": "none", "pad": 0.8}
+        place = ("data", "axes fraction")
+        panel.annotate(
+            f"{observed:.2f}",
+            (observed, 1),
+            xycoords=place,
+            fontsize=8,
+            color=INK,
+            ha="center",
+            va="top",
+            bbox=box,
+        )
+    if not len(null) or not np.isfinite(observed):
+        panel.annotate("not available", (0.5, 0.5), xycoords="axes fraction", ha="center", color=LINE)
+    if not len(null) and not np.isfinite(observed):
+        panel.set_xticks([])
+
+
+def trace(
+    alphas: Array, strands: NDArray[np.int64], values: Array, places: Sequence[Place], label: str
+) -> Drawing:
+    """Draw the C-alphas of a structure from where it is widest, joined and coloured by a value.
+
+    Parameters
+    ----------
+    alphas : (N, 3)
+        In Å; NaN where a residue has none.
+    strands : (N,)
+        Number of the unbroken chain of each residue; others are not joined.
+    values : (N,)
+        Grey where NaN.
+    places : sequence of (str, int, str)
+    label : str
+        Of the values, with their unit.
+    """
+    import matplotlib as mpl
+    from matplotlib.collections import LineCollection
+
+    shades = mpl.colormaps["viridis"].with_extremes(bad="#b4b9c1")
+    flat = _flattened(alphas)
+    joined = np.flatnonzero(np.diff(strands) == 0)
+    between = (values[joined] + values[joined + 1]) / 2
+    with drawing(5.0, 4.6) as (axes, finish):
+        halves = np.stack([flat[joined, :2], flat[joined + 1, :2]], axis=1)
+        # What lies behind is drawn first and thinner.
+        order = np.argsort(flat[joined, 2], kind="stable")
+        depth = np.linspace(1.2, 4.5, len(order))
+        lines = LineCollection(list(halves[order]), cmap=shades, linewidths=depth, capstyle="round",
+                               rasterized=len(order) > MOST_SHAPES)  # fmt: skip
+        lines.set_array(np.ma.masked_invalid(between[order]))
+        axes.add_collection(lines)
+        axes.autoscale_view()
+        axes.set_aspect("equal", adjustable="datalim")
+        _name_ends(axes, flat, strands, places)
+        label_axes(axes, "(Å)", "(Å)")
+        if np.isfinite(between).any():
+            colour_bar(axes, lines, label, "top")
+    seen = {f"{axis} as drawn (Å)": flat[:, at] for at, axis in enumerate(("x", "y", "depth"))}
+    return finish(residue_columns(places) | seen | {label: values})
+
+
+def _name_ends(axes: Axes, flat: Array, strands: NDArray[np.int64], places: Sequence[Place]) -> None:
+    """Write the first residue of each of the first chains beside it."""
+    starts = np.flatnonzero(np.diff(strands, prepend=-1))[:8]
+    for at in starts:
+        chain, number, insertion = places[at]
+        if np.isfinite(flat[at]).all():
+            name = shorten(f"{chain} {number}{insertion}".strip(), 12)
+            axes.annotate(
+                name, (flat[at, 0], flat[at, 1]), fontsize=8, color=LINE,
+                xytext=(3, 3), textcoords="offset points",
+            )  # fmt: skip
+
+
+def _flattened(alphas: Array) -> NDArray[np.float64]:
+    """Turn (N, 3) so that the first axis is the widest and the last the narrowest."""
+    known = np.isfinite(alphas).all(axis=1)
+    if not known.any():
+        return np.asarray(alphas, np.float64)
+    centred = alphas - alphas[known].mean(axis=0)
+    _, _, axes = np.linalg.svd(centred[known], full_matrices=True)
+    # The sign of an axis is the linear algebra's whim; its greatest entry is made positive.
+    signs = np.sign(axes[np.arange(3), np.abs(axes).argmax(axis=1)])
+    turned: NDArray[np.float64] = centred @ (axes * signs[:, None]).T
+    return turned
