@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analyses import Alone, Made
+from analyses import Made
+from analysing import Alone
 from helixflow.coanalysis.across import Relations, find_relatives, learn_across, open_analyses, write_table
 from helixflow.coanalysis.across.learning import choose_line, divide
 from helixflow.coanalysis.across.table import COLUMNS
