@@ -9,21 +9,6 @@ from helixflow.coanalysis.geometry import cosine_matrix
 from helixflow.links.status import STATUSES
 
 
-class Alone:
-    """A communicator of one rank."""
-
-    rank, size = 0, 1
-
-    def bcast(self, value, root=0):
-        return value
-
-    def gather(self, value, root=0):
-        return [value]
-
-    def allgather(self, value):
-        return [value]
-
-
 @dataclass
 class Made:
     """A structure of N residues, D numbers per embedding; what is left out is drawn at random."""

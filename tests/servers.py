@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
+
+import pytest
 
 
 @dataclass
@@ -185,6 +188,22 @@ def _answer(page: Page, asked: Asked) -> tuple[int, dict[str, str], bytes]:
     body = page.body[start:][: page.most]
     told = {"Content-Range": f"bytes {start}-{start + len(body) - 1}/{size}"}
     return 206, told | (proof if page.prove else {}), body
+
+
+@contextmanager
+def s3_service() -> Iterator[tuple[str, Any]]:
+    """A stand-in for S3 with an empty bucket of the name ``bucket``: its address, and a client to fill it."""
+    boto3 = pytest.importorskip("boto3")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    names = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
+    client = boto3.client("s3", endpoint_url=url, **names)
+    client.create_bucket(Bucket="bucket")
+    try:
+        yield url, client
+    finally:
+        server.stop()
 
 
 class CuttingProxy:

@@ -18,10 +18,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from MDAnalysis import transformations
 from MDAnalysis.analysis import align, pca, rms
 from scipy.spatial.transform import Rotation
 
-from analysing import CUTOFF_NM, SEPARATION, analyse, contacts_of, request_of, write_inputs, write_measures
+from analysing import (
+    CUTOFF_NM,
+    SEPARATION,
+    analyse,
+    contacts_of,
+    measure,
+    request_of,
+    write_inputs,
+    write_measures,
+)
 from conftest import ROOT
 from helixflow.coanalysis.components import find_components, find_weighted_components
 from helixflow.coanalysis.contacts import choose_features, mark_features, weigh_residues
@@ -35,6 +45,7 @@ from helixflow.errors import EmbeddingError, HelixflowError, MismatchError
 from helixflow.proteins.names import protein_id
 from helixflow.structures.chemistry import CODES
 from helixflow.tables import write_rows
+from servers import s3_service
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:MDAnalysis")
 
@@ -94,6 +105,27 @@ def found(trpcage, tmp_path_factory):
     output = tmp_path_factory.mktemp("analysis") / "x.h5"
     with h5py.File(analyse(trpcage.request(), output)) as file:
         yield file
+
+
+@pytest.fixture(scope="module")
+def adk(data, tmp_path_factory):
+    """Adenylate kinase, made whole, measured and analysed; its own sequence is the partner."""
+    folder = tmp_path_factory.mktemp("adk")
+    for name in ("adk_oplsaa.tpr", "adk_oplsaa.xtc"):
+        shutil.copy(data / "md" / name, folder)
+    universe = mda.Universe(folder / "adk_oplsaa.tpr", folder / "adk_oplsaa.xtc")
+    protein = universe.select_atoms("protein")
+    universe.trajectory.add_transformations(transformations.unwrap(protein))
+    (folder / "1").mkdir()
+    protein.write(folder / "1" / "protein.pdb")
+    protein.write(folder / "1" / "protein.xtc", frames="all")
+    codes = "".join(CODES[name] for name in protein.residues.resnames)
+    write_inputs(folder, codes, [(codes, row) for row in range(1, 215)], width=WIDTH)
+    measure(folder / "residues.tsv", folder / "1", folder / "1.h5")
+    whole = mda.Universe(folder / "1/protein.pdb", folder / "1/protein.xtc").select_atoms("name CA")
+    case = Case(folder, [np.array([whole.positions / 10 for _ in whole.universe.trajectory])])
+    with h5py.File(analyse(case.request(), folder / "x.h5")) as file:
+        yield case, file
 
 
 @pytest.fixture
@@ -199,29 +231,53 @@ def universe_of(alphas):
     return universe.load_new(alphas.astype(float) * 10)
 
 
-def test_components_of_motion_are_those_of_mdanalysis(trpcage, tmp_path):
-    """Of one real replica, laid on its first frame; MDAnalysis divides by one frame less."""
-    alphas = trpcage.alphas[0]
-    request = trpcage.request(replicas=[1])
+def check_motion(motion, alphas):
+    """Hold components of one replica, laid on its first frame, against MDAnalysis."""
     universe = universe_of(alphas)
     align.AlignTraj(universe, universe_of(alphas[:1]), select="name CA", in_memory=True).run()
     wanted = pca.PCA(universe, select="name CA", align=False, n_components=K).run()
     projected = wanted.transform(universe.atoms, n_components=K)
-    with h5py.File(analyse(request, tmp_path / "x.h5")) as file:
-        motion = file["components/motion"]
-        scale = (len(alphas) - 1) / len(alphas) / 100
-        np.testing.assert_allclose(motion["variance"], wanted.results.variance * scale, rtol=1e-5)
-        np.testing.assert_allclose(
-            motion["share"], np.divide(motion["variance"], motion.attrs["total_variance"])
-        )
-        np.testing.assert_allclose(motion["mean_nm"], wanted.mean / 10, atol=1e-6)
-        modes = motion["mode"][:].reshape(K, -1)
-        signs = np.sign((modes.T * wanted.results.p_components).sum(axis=0))
-        np.testing.assert_allclose(modes.T, wanted.results.p_components * signs, atol=1e-4)
-        np.testing.assert_allclose(motion["projection"], projected * signs / 10, atol=1e-5)
-        assert all(mode[np.abs(mode).argmax()] > 0 for mode in modes)
-        cumulated = np.cumsum(motion["share"])
-        np.testing.assert_allclose(cumulated, wanted.results.cumulated_variance, rtol=1e-5)
+    # MDAnalysis divides by one frame less.
+    scale = (len(alphas) - 1) / len(alphas) / 100
+    np.testing.assert_allclose(motion["variance"], wanted.results.variance * scale, rtol=1e-5)
+    np.testing.assert_allclose(np.cumsum(motion["share"]), wanted.results.cumulated_variance, rtol=1e-5)
+    total = motion.attrs["total_variance"]
+    np.testing.assert_allclose(motion["share"], motion["variance"][:] / total, rtol=1e-12)
+    np.testing.assert_allclose(motion["mean_nm"], wanted.mean / 10, atol=1e-6)
+    modes = motion["mode"][:].reshape(K, -1)
+    signs = np.sign((modes.T * wanted.results.p_components).sum(axis=0))
+    np.testing.assert_allclose(modes.T, wanted.results.p_components * signs, atol=1e-4)
+    np.testing.assert_allclose(motion["projection"], projected * signs / 10, atol=1e-5)
+    assert all(mode[np.abs(mode).argmax()] > 0 for mode in modes)
+
+
+def test_components_of_motion_are_those_of_mdanalysis(trpcage, adk, tmp_path):
+    with h5py.File(analyse(trpcage.request(replicas=[1]), tmp_path / "x.h5")) as file:
+        check_motion(file["components/motion"], trpcage.alphas[0])
+    case, file = adk
+    check_motion(file["components/motion"], case.alphas[0])
+
+
+def test_both_steps_follow_from_the_frames_of_adenylate_kinase(adk):
+    """Its molecule is whole: 19.65 Å, where the raw file gives 24.38."""
+    case, file = adk
+    (alphas,) = case.alphas
+    maps = contacts_of(alphas.astype(float), ["A"] * 214, CUTOFF_NM, SEPARATION)
+    np.testing.assert_array_equal(file["frame/contacts"], maps.sum(axis=(1, 2)) // 2)
+    np.testing.assert_array_equal(file["pair/start_contact"], maps[0])
+    np.testing.assert_allclose(file["pair/contact_frequency"], maps.mean(axis=0), atol=1e-12)
+    assert file["frame/rg_nm"][0] * 10 == pytest.approx(19.65, abs=0.005)
+    universe = universe_of(alphas)
+    wanted = rms.RMSD(universe, select="name CA", ref_frame=0).run().results.rmsd[:, 2]
+    np.testing.assert_allclose(file["frame/rmsd_nm"][:] * 10, wanted, atol=1e-5)
+    mean = universe_of(file["components/motion/mean_nm"][:][None])
+    wanted = rms.RMSD(universe, mean, select="name CA").run().results.rmsd[:, 2]
+    np.testing.assert_allclose(file["frame/rmsd_to_mean_nm"][:] * 10, wanted, atol=1e-5)
+    cosine, vectors = file["pair/embedding_cosine"][:], vectors_of(case)
+    coherence = [cosine[one].mean() for one in maps]
+    np.testing.assert_allclose(file["frame/coherence"], coherence, atol=1e-12)
+    context = maps.mean(axis=0) @ vectors
+    np.testing.assert_allclose(file["residue/context"], context, atol=1e-4)
 
 
 def test_rmsd_to_the_mean_is_that_of_mdanalysis(trpcage, found):
@@ -517,6 +573,34 @@ def test_one_two_and_three_ranks_write_the_same_bytes_and_nothing_else(case):
     assert set(case.folder.rglob("*")) - before == set(results)
     alone = analyse(case.request(), case.path("alone.h5"))
     assert alone.read_bytes() == results[0].read_bytes()
+
+
+@needs_mpi
+def test_embeddings_in_s3_are_fetched_once_for_all_ranks_of_a_node(case, monkeypatch, caplog):
+    table = pq.read_table(case.path("index.parquet"))
+    (row,) = table.to_pylist()
+    row["uri"] = f"s3://bucket/run/part.h5#{row['protein']}"
+    for name, value in {
+        "ACCESS_KEY_ID": "x",
+        "SECRET_ACCESS_KEY": "x",
+        "DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    here = analyse(case.request(), case.path("here.h5"))
+    pq.write_table(pa.Table.from_pylist([row], table.schema), case.path("index.parquet"))
+    with s3_service() as (url, client), caplog.at_level("INFO", "werkzeug"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        (line,) = case.run(2).stderr.splitlines()
+        assert line.startswith("EmbeddingError: s3://bucket/run/part.h5: no such object")
+        client.upload_file(str(case.path("store/part.h5")), "bucket", "run/part.h5")
+        caplog.clear()
+        done = case.run(2)
+        assert done.returncode == 0, done.stderr
+        assert len([line for line in caplog.messages if '"HEAD /bucket/run/part.h5' in line]) == 1
+    with h5py.File(case.path("ranks2.h5")) as there, h5py.File(here) as local:
+        for name in ("frame/embedding", "frame/coherence", "residue/context", "pair/embedding_cosine"):
+            np.testing.assert_array_equal(there[name], local[name])
+        assert there["embedding/uri"].asstr()[0] == row["uri"]
 
 
 @needs_mpi

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, spearmanr
 
-from analyses import Alone, Made, autocorrelated, contact_frequency
+from analyses import Made, autocorrelated, contact_frequency
+from analysing import Alone
 from conftest import ROOT
 from helixflow.coanalysis.geometry import cosine_matrix
 from helixflow.coanalysis.statistics import StatisticsSettings, write_statistics

@@ -12,6 +12,7 @@ from helixflow.embeddings.reading import map_part, open_letters, open_stored, sp
 from helixflow.embeddings.remote import _Object, open_remote_part
 from helixflow.errors import EmbeddingError
 from helixflow.proteins.names import protein_id
+from servers import s3_service
 from stores import fill_store, write_run
 
 ACCESS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -20,16 +21,8 @@ PROTEINS = {protein_id(sequence): sequence for sequence in ("MKVLA", "MSTNPKPQRK
 
 @pytest.fixture(scope="module")
 def s3():
-    """A service with an empty bucket: its address, and a client to fill it."""
-    boto3 = pytest.importorskip("boto3")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    names = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=url, **names)
-    client.create_bucket(Bucket="bucket")
-    yield url, client
-    server.stop()
+    with s3_service() as service:
+        yield service
 
 
 @pytest.fixture

@@ -78,6 +78,8 @@ METADATA = {
     "ensemble": "NPT", "temperature_K": 300, "pressure_bar": 1, "thermostat": "V-rescale",
     "barostat": "C-rescale", "electrostatics": "PME", "cutoff_nm": 1.0, "timestep_fs": 2, "frame_ps": 0.4,
 }  # fmt: skip
+#: Parts of the co-analysis of a structure, and figures of the whole page.
+ANALYSED, FIGURES = ["motion", "contacts", "relation", "latent", "statistics"], 23
 SECTIONS = [
     "overview",
     "samples",
@@ -489,15 +491,21 @@ def test_every_section_is_there_and_linked(page):
     anchors = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(set(anchors)) == len(anchors)
     assert [anchor for anchor in anchors if anchor in SECTIONS] == SECTIONS
-    parts = ["cleaning", "setup", "simulation", "links", "motion", "contacts"]
+    parts = ["cleaning", "setup", "simulation", "links", *ANALYSED]
     assert [f"structure-my_structure-{part}" for part in parts] == [a for a in anchors if a.count("-") == 2]
     linked = {a["href"][1:] for tag, a in page.tags if tag == "a" and a["href"].startswith("#")}
     assert set(SECTIONS) | {"structure-my_structure"} <= linked <= set(anchors)
 
 
+def test_each_ensemble_has_the_topology_of_its_first_replica(run):
+    paths = [str(run.folder / "trajectories/my_structure/1/protein.pdb")]
+    (structure,) = read_structures(replace(run.files, topologies=paths))
+    assert [one.topology for one in structure.ensembles] == paths
+
+
 def test_every_figure_says_in_words_what_it_shows(page):
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 14
+    assert len(images) == FIGURES
     assert all(len(image["alt"]) > 30 for image in images)
 
 
@@ -505,7 +513,7 @@ def test_every_figure_is_a_file_with_its_data(run, page, html):
     folder = run.folder / "report"
     named = {a["href"] for tag, a in page.tags if tag == "a" and not a["href"].startswith("#")}
     assert named == {str(path.relative_to(folder)) for path in (folder / "figures").rglob("*.*")}
-    assert len(named) == 2 * 14
+    assert len(named) == 2 * FIGURES
     for svg in (folder / "figures").rglob("*.svg"):
         assert base64.b64encode(svg.read_bytes()).decode() in html
         header, *rows = [line.split("\t") for line in svg.with_suffix(".tsv").read_text().splitlines()]
@@ -755,9 +763,11 @@ def test_temperatures_have_parts_of_their_own(copy):
         shutil.copy(analysis / "my_structure.h5", analysis / f"my_structure/{name}.h5")
     shutil.rmtree(runs / "320.5K/2")
     with h5py.File(analysis / "my_structure/320.5K.h5", "a") as h5:
-        kept = h5["frame/time_ps"][:FRAMES]
-        del h5["frame/time_ps"]
-        h5["frame/time_ps"] = kept
+        projections = [f"components/{space}/projection" for space in ("motion", "embedding", "contact")]
+        for name in (*(f"frame/{name}" for name in h5["frame"]), *projections):
+            kept = h5[name][:FRAMES]
+            del h5[name]
+            h5[name] = kept
     replicas = [(name, replica) for name in ("300K", "320.5K") for replica in (1, 2)][:3]
     files = {
         kind: [str(runs / name / str(replica) / file) for name, replica in replicas]
@@ -776,7 +786,7 @@ def test_temperatures_have_parts_of_their_own(copy):
     parts = [anchor.removeprefix("structure-my_structure-") for anchor in anchors if anchor.count("-") > 1]
     assert parts == [
         "cleaning", "setup", "300K-simulation", "320.5K-simulation", "links",
-        "300K-motion", "300K-contacts", "320.5K-motion", "320.5K-contacts",
+        *(f"300K-{part}" for part in ANALYSED), *(f"320.5K-{part}" for part in ANALYSED),
     ]  # fmt: skip
     assert "Simulation at 320.5 K" in html and "Contacts and embeddings at 300 K" in html
     assert [row["runs"] for row in shown.tables["All structures"]] == ["3"]

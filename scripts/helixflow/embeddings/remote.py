@@ -7,6 +7,7 @@ are asked for anonymously.
 
 from __future__ import annotations
 
+import atexit
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,10 @@ def open_remote_part(url: str) -> OpenPart:
         raise EmbeddingError(
             f"{url}: is not a whole part of the store of embeddings ({error}); put the part there again"
         ) from None
+
+
+# HDF5 closes what is left open after Python has ended, and would call the file object below.
+atexit.register(open_remote_part.cache_clear)
 
 
 class _Object(io.RawIOBase):

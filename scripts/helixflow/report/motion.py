@@ -146,7 +146,7 @@ def _together(h5: h5py.File) -> Figure:
     return Figure(
         "Residues that move together",
         signed_map(h5["pair/cross_correlation"][:], places_of(h5), "dynamic cross-correlation"),
-        "Matrix over residues of the correlation of the motions of their C-alphas.",
+        "Square of residues by residues with the correlation of the motions of their C-alphas.",
         "1 where two C-alphas move the same way at the same time, −1 where they move against each other, 0 "
         "where they do not heed each other, or move at right angles. Of few independent frames, much of it "
         "is chance.",

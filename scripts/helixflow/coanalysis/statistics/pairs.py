@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,24 +133,3 @@ def centred_ranks(values: Floats) -> Floats:
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     ranks: Floats = (2 * np.cumsum(count) - count - len(values))[place].astype(np.float64)
     return ranks
-
-
-class Correlation(NamedTuple):
-    """Spearman's coefficient over some pairs; NaN where there are fewer than 3 or all are equal."""
-
-    pairs: str
-    number: int
-    spearman: float
-
-
-def correlate_pairs(
-    contact: Floats, cosine: Floats, eligible: NDArray[np.bool_], chains: Integers
-) -> list[Correlation]:
-    """Correlate contact frequency and embedding cosine, over all pairs and by their separation."""
-    first, second = np.nonzero(np.triu(eligible, 1))
-    separation = np.where(chains[first] == chains[second], second - first, 0)
-    x, y = contact[first, second], cosine[first, second]
-    return [
-        Correlation(name, int(chosen.sum()), spearman(x[chosen], y[chosen]))
-        for name, chosen in separation_bins(separation).items()
-    ]

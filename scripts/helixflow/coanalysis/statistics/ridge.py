@@ -57,9 +57,9 @@ class Regression:
     def errors_left_out(self, samples: Integers, penalty: float) -> Floats:
         """Return the errors (m,) for some of the n samples, had they not been learnt from.
 
-        Fitted values are H y, and leaving samples S out makes their errors (1 - H_SS)**-1 (y - H y)_S, so that
-        nothing needs to be learnt anew; this is exact for penalised least squares (for one sample: G. H.
-        Golub et al., Technometrics 21, 215 (1979), doi:10.1080/00401706.1979.10489751).
+        Fitted values are H y, and leaving samples S out makes their errors (1 - H_SS)**-1 (y - H y)_S, so
+        that nothing needs to be learnt anew; this is exact for penalised least squares (for one sample: G.
+        H. Golub et al., Technometrics 21, 215 (1979), doi:10.1080/00401706.1979.10489751).
         """
         shrinkage = self._values / (self._values + self._strength(penalty))
         basis = self._basis[samples]
