@@ -446,8 +446,9 @@ def page(html) -> Page:
 
 
 @pytest.fixture
-def copy(run, tmp_path) -> Run:
-    """A run whose files may be changed."""
+def copy(run, tmp_path, monkeypatch) -> Run:
+    """A run whose files may be changed, and whose page has no figures of structures, which take long."""
+    monkeypatch.setattr("helixflow.report.page.MOST_FIGURED", 0)
     shutil.copytree(run.folder, tmp_path / "results")
     moved = json.loads(json.dumps(asdict(run.files)).replace(str(run.folder), str(tmp_path / "results")))
     return Run(tmp_path / "results", StageFiles(**moved), run.config)

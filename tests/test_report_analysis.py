@@ -110,10 +110,18 @@ def test_tables_show_the_numbers_of_the_file(blocks, file):
         assert [row[6] for row in shown] == [p_words(value, 20) for value in group["shift_p"]]
         series = texts(blocks["How sure the means over time are"])
         assert len(series) == len(SERIES)
-        for column, (name, digits) in enumerate(
-            {"mean": 4, "error": 2, "block_error": 2, "autocorrelation_ps": 3, "effective": 3,
-             "replica_sd": 2, "replica_error": 2}.items(), start=1):  # fmt: skip
-            expected = [number(value, digits) for value in h5[f"statistics/series/{name}"]]
+        group = h5["statistics/series"]
+        means = zip(group["mean"], group["error"], strict=True)
+        assert [row[1] for row in series] == [f"{number(mean)} ± {number(error, 2)}" for mean, error in means]
+        digits = {
+            "block_error": 2,
+            "autocorrelation_ps": 3,
+            "effective": 3,
+            "replica_sd": 2,
+            "replica_error": 2,
+        }
+        for column, name in enumerate(digits, start=2):
+            expected = [number(value, digits[name]) for value in group[name]]
             assert [row[column] for row in series] == expected, name
         precision = texts(blocks["Are the contacts that the model's attention predicts made?"])
         expected = [number(round(value, 3)) for value in h5["statistics/attention/precision"]]
@@ -133,7 +141,8 @@ def test_every_heading_of_a_number_has_its_unit(blocks):
     """Those without are shares, counts, correlations and the like, which are named here."""
     without = re.compile(
         "replica|frames|contacts|coherence|n|Spearman's ρ|p, .*|shifts|component|share|with those .*"
-        "|motion .*|mean|standard error|by blocks|sd of replicas|error by replicas|independent frames"
+        "|motion .*|embeddings of .*|contact map|mean ± standard error|error by blocks"
+        "|sd of replicas|error by replicas|independent frames"
         "|R²|pairs|precision"
         "|of random pairs"
     )
@@ -151,9 +160,9 @@ def test_a_p_value_is_never_zero(p, n, said):
 
 
 @pytest.mark.parametrize(("p", "shift_p", "said"), [
-    (0.002, 0.004, "Chance rarely gives as much, be it by shifted"),
+    (0.002, 0.004, "rarely so by chance, be it by shifted"),
     (0.002, 0.3, "neighbours in sequence are alike is enough"),
-    (0.4, 0.3, "Chance gives as much"),
+    (0.4, 0.3, "which chance gives as well"),
     (0.4, np.nan, "cannot be told"),
 ])  # fmt: skip
 def test_words_on_the_relation_follow_both_nulls(tmp_path, p, shift_p, said):

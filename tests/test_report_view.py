@@ -269,3 +269,14 @@ def test_without_script_or_webgl_and_in_print_a_line_stands_for_the_view(browser
     state = page.locator(".state")
     assert state.is_visible() and "3-D view" in state.inner_text()
     assert not page.locator(".switch").is_visible()
+
+
+@needs_program
+@needs_chromium
+def test_no_other_program_runs_in_the_page(browser, view, tmp_path):
+    path = tmp_path / "index.html"
+    path.write_text(page_of(view).replace("</body>", "<script>document.title = 'ran'</script></body>"))
+    page, _, said = opened(browser, path)
+    page.wait_for_selector("figure.view.live")
+    assert page.title() == "t"
+    assert len(said) == 1 and "Content Security Policy" in said[0]

@@ -78,6 +78,6 @@ def _draw_box(axes: Axes, place: tuple[float, int], name: str, caption: str, sha
     box = FancyBboxPatch(corner, _WIDTH, _HEIGHT, boxstyle=shape, facecolor=colour, edgecolor=LINE, zorder=3)
     axes.add_patch(box)
     axes.text(
-        column, layer - 0.1, name, ha="center", va="center", fontsize=8.5, weight="bold", color=INK, zorder=4
+        column, layer - 0.1, name, ha="center", va="center", fontsize=8, weight="bold", color=INK, zorder=4
     )
     axes.text(column, layer + 0.13, caption, ha="center", va="center", fontsize=7.5, color=INK, zorder=4)

@@ -35,23 +35,24 @@ def latent_part(name: str, h5: h5py.File, figured: bool, where: str) -> Section:
 
 
 def _shares_table(h5: h5py.File) -> Table:
+    shares = {space: _with_sums(h5[f"components/{space}/share"][:]) for space, _, _ in SPACES}
     rows = [
-        (
-            heading,
-            number(rank),
-            percent(share, 1),
-            percent(float(total), 1),
-        )
-        for space, heading, _ in SPACES
-        for rank, (share, total) in enumerate(_with_sums(h5[f"components/{space}/share"][:]), start=1)
+        (rank + 1, *(_share_words(of[rank]) if rank < len(of) else "none" for of in shares.values()))
+        for rank in range(max(map(len, shares.values())))
     ]
     return table(
         "Share of the variance that each component has",
-        "space | component # | share # | with those before it #",
+        " | ".join(["component #", *(f"{heading} #" for _, heading, _ in SPACES)]),
         rows,
-        "Of the total variance over all frames of all replicas. A few components with most of it mean that "
-        "few collective changes happen; of few independent frames, that is so by chance as well.",
+        "Of the total variance over all frames of all replicas, in brackets with the components before it. A "
+        "few components with most of it mean that few collective changes happen; of few independent frames, "
+        "that is so by chance as well.",
     )
+
+
+def _share_words(share: tuple[float, float]) -> str:
+    own, total = share
+    return f"{percent(own, 1)} ({percent(total, 1)})"
 
 
 def _with_sums(shares: NDArray[np.float64]) -> list[tuple[float, float]]:

@@ -34,7 +34,7 @@ def motion_part(
     section = Section(f"structure-{name}-motion", f"Motion{where}", [_means_table(h5)])
     if figured:
         if topology is not None:
-            section.blocks += structure_blocks(h5, Backbone(topology), f"Structure of {name}{where}")
+            section.blocks += structure_blocks(h5, Backbone(topology), f"Starting structure{where}")
         section.blocks += [*_over_time(h5), *_over_residues(h5), _together(h5)]
     return section
 

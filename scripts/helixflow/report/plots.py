@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.report.blocks import Drawing
+from helixflow.report.blocks import number as short_number
 from helixflow.report.canvas import COLOURS, GREY, INK, LINE, MARKS, colour_bar, drawing, label_axes, shorten
 from helixflow.report.figures import Place, residue_columns, residue_ticks
 
@@ -88,6 +89,7 @@ def planes(
             panel.set_title(plane.title, fontsize=10, color=INK)
             panel.set_xlabel(plane.x_label)
             panel.set_ylabel(plane.y_label)
+            panel.locator_params(nbins=5)
         if image is not None:
             bar = panel.figure.colorbar(image, ax=panel.figure.axes, location="right", shrink=0.9, aspect=30)
             bar.set_label("time (ps)")
@@ -164,7 +166,7 @@ def _null_panel(panel: Axes, null: Array, observed: float) -> None:
         box = {"fc": "white", "ec": "none", "pad": 0.8}
         place = ("data", "axes fraction")
         panel.annotate(
-            f"{observed:.2f}",
+            short_number(round(observed, 3), 2),
             (observed, 1),
             xycoords=place,
             fontsize=8,

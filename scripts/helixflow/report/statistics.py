@@ -124,8 +124,10 @@ def _rounded(value: float, digits: int = 3) -> float:
     return round(value, digits) if math.isfinite(value) else value
 
 
-def _plus_minus(mean: float, sd: float) -> str:
-    return f"{number(mean, 2)} ± {number(sd, 2)}" if math.isfinite(mean) else MISSING
+def _plus_minus(mean: float, sd: float, digits: int = 2) -> str:
+    if not math.isfinite(sd):
+        return number(mean, digits)
+    return f"{number(mean, digits)} ± {number(sd, 2)}"
 
 
 def _verdict(group: h5py.Group) -> Iterator[str]:
@@ -135,54 +137,60 @@ def _verdict(group: h5py.Group) -> Iterator[str]:
     if not math.isfinite(rho):
         yield "Over all pairs there is nothing to tell: too few have an embedding, or all meet alike."
         return
+    alike = f"pairs that meet more often have {'more' if rho > 0 else 'less'} similar embeddings"
     if not math.isfinite(shift_p):
-        said = "Whether chance gives as much cannot be told: there are too few ways to shift the embeddings."
+        said = f"{alike}. Whether chance gives as much cannot be told: there are too few ways to shift them."
     elif shift_p < LIKELY_CHANCE:
-        said = "Chance rarely gives as much, be it by shifted embeddings. That says nothing of causes."
+        said = f"{alike}, rarely so by chance, be it by shifted embeddings. That says nothing of causes."
     elif p < LIKELY_CHANCE:
         said = (
-            "Shuffled pairs rarely give as much, but embeddings shifted along the chain do: that neighbours "
-            "in sequence are alike is enough to explain it."
+            f"{alike}. Shuffled pairs rarely give as much, but embeddings shifted along the chain do: that "
+            "neighbours in sequence are alike is enough to explain it."
         )
     else:
-        said = "Chance gives as much. That is no proof of no relation: there may be too few pairs to see it."
-    yield (
-        f"Over all {number(count)} pairs, ρ = {number(round(rho, 3), 3)}: those that meet more often have "
-        f"{'more' if rho > 0 else 'less'} similar embeddings. {said}"
-    )
+        said = "which chance gives as well. That is no proof of no relation: there may be too few pairs."
+    yield f"Over all {number(count)} pairs, ρ = {number(round(rho, 3), 3)}: {said}"
 
 
 def _series_blocks(group: h5py.Group) -> Blocks:
-    names = ("name", "mean", "error", "block_error", "autocorrelation_ps", "effective", "replica_sd",
-             "replica_error")  # fmt: skip
-    found = rows_of(group, *names)
+    names = "mean", "error", "block_error", "autocorrelation_ps", "effective", "replica_sd", "replica_error"
+    found = rows_of(group, "name", *names)
+    several = any(math.isfinite(row[-1]) for row in found)
     rows = [
         (
             SERIES.get(name, name),
-            mean,
-            number(error, 2),
+            _plus_minus(_centred(mean, error), error, 4),
             number(block_error, 2),
             number(autocorrelation, 3),
             _effective(effective),
-            number(replica_sd, 2),
-            number(replica_error, 2),
+            *((number(replica_sd, 2), number(replica_error, 2)) if several else ()),
         )
         for name, mean, error, block_error, autocorrelation, effective, replica_sd, replica_error in found
     ]
+    of_replicas = " | sd of replicas # | error by replicas #" if several else ""
     shown = table(
         "How sure the means over time are",
-        "series | mean # | standard error # | by blocks # | autocorrelation (ps) # | independent frames # | "
-        "sd of replicas # | error by replicas #",
+        "series | mean ± standard error # | error by blocks # | autocorrelation (ps) # | independent frames #"
+        + of_replicas,
         rows,
         "Frames that follow each other are alike, so there are fewer independent ones than frames: as many "
-        "as "
-        "fit into the run at twice the autocorrelation time. The standard error goes by their number, that "
-        "by blocks by the means of longer and longer blocks (Flyvbjerg and Petersen 1989). Replicas are "
-        "independent: where their spread is greater than the standard error lets expect, each run saw but a "
-        "part of what there is.",
+        "as fit into the run at twice the autocorrelation time. The standard error goes by their number, "
+        "that by blocks by the means of longer and longer blocks (Flyvbjerg and Petersen 1989), and is not "
+        "available where it does not level off. "
+        + (
+            "Replicas are independent: where their spread is greater than the standard error lets expect, "
+            "each run saw but a part of what there is."
+            if several
+            else "There is one replica, so nothing tells what another would have shown."
+        ),
     )
     few = [SERIES.get(row[0], row[0]) for row in found if row[5] < FEW_FRAMES]
-    return [shown, *_few_words(few)]
+    return [shown, *_few_words(["all series"] if len(few) == len(found) else few)]
+
+
+def _centred(mean: float, error: float) -> float:
+    """Write what is 0 but for rounding, as the mean of a projection, as 0."""
+    return 0.0 if abs(mean) < 1e-9 * error else mean
 
 
 def _effective(value: float) -> Cell:
