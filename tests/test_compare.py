@@ -17,6 +17,7 @@ from MDAnalysis.analysis.rms import rmsd
 from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
 from conftest import ROOT
+from helixflow.compare.asked import run_to_compare
 from helixflow.compare.atoms import superposed_rmsd
 from helixflow.compare.comparing import compare_runs
 from helixflow.compare.contrast import contrast
@@ -25,8 +26,12 @@ from helixflow.compare.records import Record, merge, sort_records
 from helixflow.compare.words import comparison_text
 from helixflow.config import read_schema
 from helixflow.embeddings import open_embedding, read_index
-from helixflow.errors import SourceError
+from helixflow.errors import ConfigError, SourceError
 from helixflow.fasta import read_fasta, write_fasta
+from helixflow.files import write_json
+from helixflow.report.blocks import Table
+from helixflow.report.comparison import comparison_section
+from workflow import command, snakemake
 
 SCHEMA = read_schema(ROOT / "config/schema.yaml")
 MOLECULE = "capsid_ctd"
@@ -217,7 +222,9 @@ def test_a_vector_of_a_protein(whole, copy):
     assert found["least cosine of a residue"] == pytest.approx(-1)
     assert found["mean cosine of the proteins that differ"] == pytest.approx(1 - 2 / len(old), rel=1e-5)
     assert found["largest difference"] == pytest.approx(2 * np.abs(old[6]).max(), rel=1e-5)
-    assert part.stem in one["a"] and not one["rounding"]
+    added = {p.stem: set(pq.read_table(p)["part"].to_pylist()) for p in copy.glob("embeddings/0??.parquet")}
+    (shard,) = [name for name, parts in added.items() if part.stem in parts]
+    assert one["a"].endswith(f"(part {part.stem} of shard {shard})") and not one["rounding"]
 
 
 def test_vectors_that_differ_by_rounding_alone(whole, copy):
@@ -491,6 +498,23 @@ def test_another_seed_is_named_and_trajectories_follow(whole, copy):
     assert found["idle_settings"] == [{"key": "coanalysis/ranks", "a": 2, "b": 5}]
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_structure_rests_on_the_vectors_of_its_own_proteins(whole, copy, linked):
+    links = (copy / f"links/{MOLECULE}.tsv").read_text().splitlines()
+    own_protein = links[1].split("\t")[links[0].split("\t").index("protein")]
+    uris = read_index(copy / "embeddings/index.parquet")
+    protein = own_protein if linked else min(set(uris) - {own_protein})
+    with h5py.File(own(Path(uris[protein].split("#")[0])), "r+") as h5:
+        place = h5["protein"][:].tolist().index(protein.encode())
+        h5["mean"][place] += 1
+    with h5py.File(own(copy / f"coanalysis/{MOLECULE}.h5"), "r+") as h5:
+        h5["frame/coherence"][0] += 0.5
+    first, second = compared(whole, copy)["differences"]
+    assert (first["record"], first["where"]) == (protein, "mean vector, component 1")
+    assert second["cause"] == ("follows" if linked else "own")
+    assert second["upstream"] == (["embeddings, vectors"] if linked else [])
+
+
 def test_another_version_is_told_of_what_may_come_from_it(whole, copy):
     record = copy / "provenance/run.json"
     content = json.loads(record.read_text())
@@ -587,6 +611,40 @@ def test_a_run_that_is_not_finished_is_compared_as_far_as_it_goes(whole, copy):
     assert program(whole, copy).returncode == 2
     edit_line(copy / f"links/{MOLECULE}.tsv", "3\t", lambda line: line.replace("identical", "built"))
     assert compared(whole, copy)["first"]["stage"] == "links"
+
+
+def test_the_page_shows_it(whole, copy, tmp_path):
+    edit_line(copy / f"links/{MOLECULE}.tsv", "3\t", lambda line: line.replace("identical", "<b>built</b>"))
+    content = compared(whole, copy)
+    write_json(tmp_path / "c.json", content)
+    section = comparison_section(tmp_path / "c.json")
+    assert section.blocks[0].startswith("DIFFER: first in links")
+    tables = {block.caption: block for block in section.blocks if isinstance(block, Table)}
+    stages = {row[0].text: row[1].mark for row in tables["Stage by stage"].rows}
+    assert stages == {one["stage"]: "good" for one in content["stages"]} | {"links": "bad"}
+    assert [cell.text for cell in tables["Causes"].rows[0]][2:4] == ["identical", "<b>built</b>"]
+
+
+@pytest.mark.parametrize(("other", "told"), [("", "is empty"), ("nowhere", "there is no such folder")])
+def test_a_run_to_compare_with_must_be_named_and_there(other, told):
+    with pytest.raises(ConfigError, match=rf"'report/compare_with' is .*{told.removeprefix('is ')}"):
+        run_to_compare(other)
+
+
+def test_the_target_compare_writes_it_and_needs_a_run_to_compare_with(chain, copy, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(chain / "results", folder / "results", copy_function=os.link)
+    for name in ("config.yaml", "samples.tsv"):
+        shutil.copy(chain / name, folder)
+    done = subprocess.run(command(folder, "compare"), capture_output=True, text=True, check=False)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ConfigError")]
+    assert done.returncode != 0
+    assert len(lines) == 1 and "'report/compare_with' is empty" in lines[0]
+    own(copy / f"links/{MOLECULE}.json").write_text("{}")
+    snakemake(folder, "--config", f"report={{compare_with: '{copy}'}}", "--", "compare")
+    found = json.loads((folder / "results/report/compare.json").read_text())
+    assert (found["verdict"], found["first"]["item"], found["a"]["folder"]) == ("differ", MOLECULE, ".")
+    assert (folder / "results/report/compare.txt").read_text() == comparison_text(found)
 
 
 # The parts it is made of

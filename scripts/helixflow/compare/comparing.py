@@ -12,6 +12,7 @@ from typing import Any
 
 from helixflow.compare.causes import Node, inputs_of, keys_of, programs_of
 from helixflow.compare.contrast import Contrast, contrast, readable
+from helixflow.compare.linked import linked_vectors_differ
 from helixflow.compare.records import merge
 from helixflow.compare.settings import config_reader, idle_keys, sheet_reader, versions
 from helixflow.compare.stages import COUNTS, LEFT_OUT, STAGES, Content, contents
@@ -23,6 +24,7 @@ StrPath = str | os.PathLike[str]
 Json = dict[str, Any]
 #: Stage, item and part.
 Part = tuple[str, str, str]
+_VECTORS: Node = ("embeddings", "vectors")
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +124,7 @@ def compare_runs(a: StrPath, b: StrPath, schema: Settings) -> Json:
     finished = all(run.made_with is not None for run in runs)
     found, differences, skipped = _walk(*runs, finished)
     changes = _changes(*runs, schema)
-    _explain(differences, found, changes)
+    _explain(runs, differences, found, changes)
     listed = [difference.as_dict() for difference in differences]
     verdict = "differ" if listed else "same" if finished and not skipped else "unknown"
     return {
@@ -222,10 +224,12 @@ def _changes(a: Run, b: Run, schema: Settings) -> Changes:
     return Changes(rows, keys, others, idle_keys(a.made_with, b.made_with, schema))
 
 
-def _explain(differences: Sequence[Difference], found: Sequence[Content], changes: Changes) -> None:
+def _explain(
+    runs: tuple[Run, Run], differences: Sequence[Difference], found: Sequence[Content], changes: Changes
+) -> None:
     """Tell of each difference whether something that it is made from differs, or what it is made with."""
     nodes = {(one.stage, one.item) for one in found if one.stage != "settings"}
-    structures = {item.split("/")[0] for stage, item in nodes if stage == "structures"}
+    structures = {item for stage, item in nodes if stage == "structures"}
     differing = {(one.stage, one.item) for one in differences}
     known: dict[Node, list[str]] = {}
     for one in differences:
@@ -233,16 +237,24 @@ def _explain(differences: Sequence[Difference], found: Sequence[Content], change
             continue
         node = one.stage, one.item
         if node not in known:
-            known[node] = [
-                ", ".join(n) for n in sorted(inputs_of(node, nodes, structures) & differing, key=_flow)
-            ]
+            upstream = _really_differing(runs, node, inputs_of(node, nodes, structures) & differing)
+            known[node] = [", ".join(other) for other in sorted(upstream, key=_flow)]
         one.upstream = known[node]
-        rows = (
-            [f"row {one.item} of the sheet"] if one.stage == "sequences" and one.item in changes.rows else []
-        )
-        one.settings = rows + [f"key {key}" for key in keys_of(one.stage, changes.keys)]
-        one.versions = programs_of(one.stage, {entry["name"]: entry for entry in changes.versions})
+        one.settings = [f"key {key}" for key in keys_of(one.stage, changes.keys)]
+        if one.stage == "sequences" and one.item in changes.rows:
+            one.settings.insert(0, f"row {one.item} of the sheet")
+        one.versions = programs_of(one.stage, [entry["name"] for entry in changes.versions])
         one.cause = "follows" if one.upstream else "settings" if one.settings else "own"
+
+
+def _really_differing(runs: tuple[Run, Run], node: Node, upstream: set[Node]) -> set[Node]:
+    """Leave out the vectors where those of the proteins that a structure is linked to are the same."""
+    if node[0] != "coanalysis" or _VECTORS not in upstream:
+        return upstream
+    folders = [run.results for run in runs]
+    with readable(*(folder / "embeddings" for folder in folders)):
+        differ = linked_vectors_differ(folders[0], folders[1], node[1].split("/")[0])
+    return upstream if differ else upstream - {_VECTORS}
 
 
 def _flow(node: Node) -> tuple[Any, ...]:
