@@ -21,7 +21,7 @@ from helixflow.compare.asked import run_to_compare
 from helixflow.compare.atoms import superposed_rmsd
 from helixflow.compare.comparing import compare_runs
 from helixflow.compare.contrast import contrast
-from helixflow.compare.letters import fasta_reader, measure_letters
+from helixflow.compare.letters import bytes_reader, fasta_reader, measure_letters
 from helixflow.compare.records import Record, merge, sort_records
 from helixflow.compare.words import comparison_text
 from helixflow.config import read_schema
@@ -141,7 +141,7 @@ def test_a_base(whole, copy):
     path.unlink()
     new = "T" if letters[1234] != "T" else "G"
     write_fasta(path, [(name, letters[:1234] + new + letters[1235:])])
-    one = only_difference(compared(whole, copy), "sequences", "hiv1", "file hiv1.fasta.gz")
+    one = only_difference(compared(whole, copy), "sequences", "hiv1", "hiv1.fasta.gz")
     assert (one["noun"], one["record"], one["where"]) == ("contig", name, "position 1235")
     assert (one["a"], one["b"], amounts(one)) == (letters[1234], new, {"positions that differ": 1})
 
@@ -152,7 +152,7 @@ def test_an_insertion(whole, copy):
     path.unlink()
     # Behind two letters that differ, so that the place of what is put in is plain.
     write_fasta(path, [(name, letters[:5000] + "NN" + letters[5000:])])
-    one = only_difference(compared(whole, copy), "sequences", "hiv1", "file hiv1.fasta.gz")
+    one = only_difference(compared(whole, copy), "sequences", "hiv1", "hiv1.fasta.gz")
     assert (one["where"], amounts(one)) == ("position 5001", {"difference of length": 2})
 
 
@@ -161,7 +161,7 @@ def test_a_record_that_is_dropped(whole, copy):
     records = list(read_fasta(path))
     path.unlink()
     write_fasta(path, records[:40] + records[41:])
-    name = "file chloroplast_proteins.fasta.gz"
+    name = "chloroplast_proteins.fasta.gz"
     one = only_difference(compared(whole, copy), "sequences", "chloroplast_proteins", name)
     assert (one["record"], one["a"], one["b"]) == (records[40][0], "there", "missing")
     assert one["only_in_a"] == {"number": 1, "first": [records[40][0]]}
@@ -495,6 +495,7 @@ def test_another_seed_is_named_and_trajectories_follow(whole, copy):
     assert causes["buckets"] == ("own", [], [])
     assert causes["trajectories"] == ("settings", [], ["key trajectories/seed"])
     assert causes["coanalysis"] == ("follows", [f"trajectories, {MOLECULE}/1"], [])
+    assert found["settings"] == [{"key": "trajectories/seed", "a": 1, "b": 7}]
     assert found["idle_settings"] == [{"key": "coanalysis/ranks", "a": 2, "b": 5}]
 
 
@@ -566,7 +567,7 @@ def test_the_exit_status_and_the_files(whole, copy, tmp_path):
     (copy / f"links/{MOLECULE}.json").unlink()
     done = program(whole, copy, "--json", tmp_path / "c.json", "--text", tmp_path / "c.txt")
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.splitlines()[0].startswith(f"DIFFER: first in links, {MOLECULE}, partners")
+    assert done.stdout.splitlines()[0].startswith(f"DIFFER: first in links, {MOLECULE}, files, file partners")
     assert (tmp_path / "c.txt").read_text() == done.stdout
     assert json.loads((tmp_path / "c.json").read_text())["first"]["item"] == MOLECULE
     assert program(whole, copy, "--exit-zero").returncode == 0
@@ -691,6 +692,18 @@ def test_letters_that_are_too_many_to_be_held_are_compared_in_their_files(tmp_pa
     assert (found.record, found.where, found.b[0]) == ("big", "position 43211", "N")
     assert (found.compared, found.differing) == (3, 1)
     assert found.numbers == [{"name": "positions that differ", "value": 2.0, "unit": ""}]
+
+
+def test_bytes_of_any_file(tmp_path, monkeypatch):
+    """As of trajectories that are brought along."""
+    monkeypatch.setattr("helixflow.compare.letters._PIECE", 1000)
+    paths = [tmp_path / "a.trajectory", tmp_path / "b.trajectory"]
+    content = np.random.default_rng(4).integers(0, 256, 2500, np.uint8).tobytes()
+    for path, byte in zip(paths, (b"\0", b"\xff"), strict=True):
+        path.write_bytes(content[:1234] + byte + content[1235:])
+    found = contrast(bytes_reader(), *paths)
+    assert (found.record, found.where, found.a, found.b) == ("2", "byte 235", "\\x00", "ÿ")
+    assert (found.compared, found.differing) == (3, 1)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from helixflow.compare.arrays import attributes_reader, hdf5_reader
 from helixflow.compare.atoms import gro_reader, pdb_reader, topology_reader
 from helixflow.compare.frames import frames_reader
-from helixflow.compare.letters import fasta_reader, fastq_reader, lines_reader
+from helixflow.compare.letters import bytes_reader, fasta_reader, fastq_reader, lines_reader
 from helixflow.compare.records import Reader
 from helixflow.compare.settings import config_reader, sheet_reader
 from helixflow.compare.spectra import spectrum_reader, units_reader
@@ -37,6 +37,7 @@ LEFT_OUT = (
 
 # Names with a blank cannot be those of samples.
 GROUPS, PARTITIONS, DISTINCT, TABLE = "groups of units", "partitions", "distinct proteins", "all structures"
+CONFIG = "keys of the configuration"
 COUNTS = "records in, out and set aside"
 
 _SOURCES = r"(^|/)(date|url|source|verified_by|written|bytes|final_url)(/|$)"
@@ -58,7 +59,7 @@ def contents(results: Path, schema: Settings) -> Iterator[Content]:
     run = results / "provenance/run.json"
     if run.exists():
         yield Content("settings", "sheet", "rows", run, sheet_reader())
-        yield Content("settings", "config", "keys", run, config_reader(schema))
+        yield Content("settings", CONFIG, "keys", run, config_reader(schema))
     finders: dict[str, Callable[[Path], Iterator[Content]]] = {
         "sequences": _sequences,
         "buckets": _buckets,
@@ -89,10 +90,12 @@ def _sequences(folder: Path) -> Iterator[Content]:
         name = record.stem
         for member in [record, *_whole(folder.glob(f"{name}/**/*.json"))]:
             where = member.relative_to(folder).with_suffix("").as_posix()
-            for written in read_json(member).get("written", []):
-                path = member.parent / written
-                part = "file" if where == name else f"file of {where}"
-                yield Content("sequences", name, f"{part} {path.name}", path, _letters(path))
+            for path in (member.parent / written for written in read_json(member).get("written", [])):
+                # That of a collection is the table of its members.
+                if path.suffix == ".tsv":
+                    continue
+                part = path.name if where == name else f"{where}: {path.name}"
+                yield Content("sequences", name, part, path, _letters(path))
         yield Content(
             "sequences", name, "members", record.with_suffix(".tsv"), tsv_reader("member", ["sample"])
         )
@@ -103,7 +106,9 @@ def _letters(path: Path) -> Reader:
     """Choose the reader of a file in normal form."""
     if path.name.endswith(".fasta.gz"):
         return fasta_reader("contig")
-    return fastq_reader() if path.name.endswith(".fastq.gz") else lines_reader("line")
+    if path.name.endswith(".fastq.gz"):
+        return fastq_reader()
+    return lines_reader("line") if path.name.endswith(".structure") else bytes_reader()
 
 
 def _buckets(folder: Path) -> Iterator[Content]:
