@@ -195,7 +195,8 @@ def _coanalysis(folder: Path) -> Iterator[Content]:
     found = [path.relative_to(folder).with_suffix("").as_posix() for path in _whole(folder.glob("**/*.h5"))]
     # What was measured of the replicas comes before what is worked out from it.
     for item in sorted(found, key=lambda item: (item.split("/")[0], -item.count("/"), item)):
-        yield Content("coanalysis", item, "datasets", folder / f"{item}.h5", reader)
+        path = folder / f"{item}.h5"
+        yield Content("coanalysis", item, path.name, path, reader)
     table = tsv_reader("structure", ["structure"])
     yield Content("coanalysis", TABLE, "table", folder / "structures.tsv", table)
     yield Content("coanalysis", TABLE, "across", folder / "across.json", json_reader())
