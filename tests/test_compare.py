@@ -17,16 +17,21 @@ from MDAnalysis.analysis.rms import rmsd
 from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
 from conftest import ROOT
+from helixflow.compare.asked import run_to_compare
 from helixflow.compare.atoms import superposed_rmsd
 from helixflow.compare.comparing import compare_runs
 from helixflow.compare.contrast import contrast
-from helixflow.compare.letters import fasta_reader, measure_letters
+from helixflow.compare.letters import bytes_reader, fasta_reader, measure_letters
 from helixflow.compare.records import Record, merge, sort_records
 from helixflow.compare.words import comparison_text
 from helixflow.config import read_schema
 from helixflow.embeddings import open_embedding, read_index
-from helixflow.errors import SourceError
+from helixflow.errors import ConfigError, SourceError
 from helixflow.fasta import read_fasta, write_fasta
+from helixflow.files import write_json
+from helixflow.report.blocks import Table
+from helixflow.report.comparison import comparison_section
+from workflow import command, snakemake
 
 SCHEMA = read_schema(ROOT / "config/schema.yaml")
 MOLECULE = "capsid_ctd"
@@ -119,7 +124,7 @@ def test_what_is_no_content_is_no_difference(whole, copy):
     content["run"] |= {"performance_ns_day": 1.5, "continuations": 3, "simd": "AVX2_256"}
     own(quality).write_text(json.dumps(content))
     for name in (f"trajectories/{MOLECULE}/1/topology.tpr", "report/index.html"):
-        (copy / name).unlink()
+        (copy / name).unlink(missing_ok=True)
     table = copy / "proteins/occurrences.parquet"
     rows = pq.read_table(table)
     table.unlink()
@@ -136,7 +141,7 @@ def test_a_base(whole, copy):
     path.unlink()
     new = "T" if letters[1234] != "T" else "G"
     write_fasta(path, [(name, letters[:1234] + new + letters[1235:])])
-    one = only_difference(compared(whole, copy), "sequences", "hiv1", "file hiv1.fasta.gz")
+    one = only_difference(compared(whole, copy), "sequences", "hiv1", "hiv1.fasta.gz")
     assert (one["noun"], one["record"], one["where"]) == ("contig", name, "position 1235")
     assert (one["a"], one["b"], amounts(one)) == (letters[1234], new, {"positions that differ": 1})
 
@@ -147,7 +152,7 @@ def test_an_insertion(whole, copy):
     path.unlink()
     # Behind two letters that differ, so that the place of what is put in is plain.
     write_fasta(path, [(name, letters[:5000] + "NN" + letters[5000:])])
-    one = only_difference(compared(whole, copy), "sequences", "hiv1", "file hiv1.fasta.gz")
+    one = only_difference(compared(whole, copy), "sequences", "hiv1", "hiv1.fasta.gz")
     assert (one["where"], amounts(one)) == ("position 5001", {"difference of length": 2})
 
 
@@ -156,7 +161,7 @@ def test_a_record_that_is_dropped(whole, copy):
     records = list(read_fasta(path))
     path.unlink()
     write_fasta(path, records[:40] + records[41:])
-    name = "file chloroplast_proteins.fasta.gz"
+    name = "chloroplast_proteins.fasta.gz"
     one = only_difference(compared(whole, copy), "sequences", "chloroplast_proteins", name)
     assert (one["record"], one["a"], one["b"]) == (records[40][0], "there", "missing")
     assert one["only_in_a"] == {"number": 1, "first": [records[40][0]]}
@@ -217,7 +222,9 @@ def test_a_vector_of_a_protein(whole, copy):
     assert found["least cosine of a residue"] == pytest.approx(-1)
     assert found["mean cosine of the proteins that differ"] == pytest.approx(1 - 2 / len(old), rel=1e-5)
     assert found["largest difference"] == pytest.approx(2 * np.abs(old[6]).max(), rel=1e-5)
-    assert part.stem in one["a"] and not one["rounding"]
+    added = {p.stem: set(pq.read_table(p)["part"].to_pylist()) for p in copy.glob("embeddings/0??.parquet")}
+    (shard,) = [name for name, parts in added.items() if part.stem in parts]
+    assert one["a"].endswith(f"(part {part.stem} of shard {shard})") and not one["rounding"]
 
 
 def test_vectors_that_differ_by_rounding_alone(whole, copy):
@@ -370,7 +377,7 @@ def test_a_number_of_the_coanalysis(whole, copy):
         h5["pair/embedding_cosine"][3, 9] = old + 0.125
         chain, numbers = h5["residue/chain"].asstr()[0], h5["residue/number"][:]
     found = compared(whole, copy)
-    one = only_difference(found, "coanalysis", MOLECULE, "datasets")
+    one = only_difference(found, "coanalysis", MOLECULE, f"{MOLECULE}.h5")
     assert one["record"] == "pair/embedding_cosine"
     assert one["where"] == f"pair {chain} {numbers[3]} and {chain} {numbers[9]}"
     values = amounts(one)
@@ -424,7 +431,7 @@ def changed(folder: Path, name: str, place, value) -> Path:
 def test_a_value_of_the_measures(measured, name, place, value, where):
     changed(measured[1], name, place, value)
     found = compare_runs(*measured, SCHEMA)
-    one = only_difference(found, "coanalysis", f"{MOLECULE}/1", "datasets")
+    one = only_difference(found, "coanalysis", f"{MOLECULE}/1", "1.h5")
     assert (one["record"], one["where"]) == (name, where)
 
 
@@ -488,7 +495,25 @@ def test_another_seed_is_named_and_trajectories_follow(whole, copy):
     assert causes["buckets"] == ("own", [], [])
     assert causes["trajectories"] == ("settings", [], ["key trajectories/seed"])
     assert causes["coanalysis"] == ("follows", [f"trajectories, {MOLECULE}/1"], [])
+    assert found["settings"] == [{"key": "trajectories/seed", "a": 1, "b": 7}]
     assert found["idle_settings"] == [{"key": "coanalysis/ranks", "a": 2, "b": 5}]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_structure_rests_on_the_vectors_of_its_own_proteins(whole, copy, linked):
+    links = (copy / f"links/{MOLECULE}.tsv").read_text().splitlines()
+    own_protein = links[1].split("\t")[links[0].split("\t").index("protein")]
+    uris = read_index(copy / "embeddings/index.parquet")
+    protein = own_protein if linked else min(set(uris) - {own_protein})
+    with h5py.File(own(Path(uris[protein].split("#")[0])), "r+") as h5:
+        place = h5["protein"][:].tolist().index(protein.encode())
+        h5["mean"][place] += 1
+    with h5py.File(own(copy / f"coanalysis/{MOLECULE}.h5"), "r+") as h5:
+        h5["frame/coherence"][0] += 0.5
+    first, second = compared(whole, copy)["differences"]
+    assert (first["record"], first["where"]) == (protein, "mean vector, component 1")
+    assert second["cause"] == ("follows" if linked else "own")
+    assert second["upstream"] == (["embeddings, vectors"] if linked else [])
 
 
 def test_another_version_is_told_of_what_may_come_from_it(whole, copy):
@@ -542,7 +567,7 @@ def test_the_exit_status_and_the_files(whole, copy, tmp_path):
     (copy / f"links/{MOLECULE}.json").unlink()
     done = program(whole, copy, "--json", tmp_path / "c.json", "--text", tmp_path / "c.txt")
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.splitlines()[0].startswith(f"DIFFER: first in links, {MOLECULE}, partners")
+    assert done.stdout.splitlines()[0].startswith(f"DIFFER: first in links, {MOLECULE}, files, file partners")
     assert (tmp_path / "c.txt").read_text() == done.stdout
     assert json.loads((tmp_path / "c.json").read_text())["first"]["item"] == MOLECULE
     assert program(whole, copy, "--exit-zero").returncode == 0
@@ -589,6 +614,40 @@ def test_a_run_that_is_not_finished_is_compared_as_far_as_it_goes(whole, copy):
     assert compared(whole, copy)["first"]["stage"] == "links"
 
 
+def test_the_page_shows_it(whole, copy, tmp_path):
+    edit_line(copy / f"links/{MOLECULE}.tsv", "3\t", lambda line: line.replace("identical", "<b>built</b>"))
+    content = compared(whole, copy)
+    write_json(tmp_path / "c.json", content)
+    section = comparison_section(tmp_path / "c.json")
+    assert section.blocks[0].startswith("DIFFER: first in links")
+    tables = {block.caption: block for block in section.blocks if isinstance(block, Table)}
+    stages = {row[0].text: row[1].mark for row in tables["Stage by stage"].rows}
+    assert stages == {one["stage"]: "good" for one in content["stages"]} | {"links": "bad"}
+    assert [cell.text for cell in tables["Causes"].rows[0]][2:4] == ["identical", "<b>built</b>"]
+
+
+@pytest.mark.parametrize(("other", "told"), [("", "is empty"), ("nowhere", "there is no such folder")])
+def test_a_run_to_compare_with_must_be_named_and_there(other, told):
+    with pytest.raises(ConfigError, match=rf"'report/compare_with' is .*{told.removeprefix('is ')}"):
+        run_to_compare(other)
+
+
+def test_the_target_compare_writes_it_and_needs_a_run_to_compare_with(chain, copy, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(chain / "results", folder / "results", copy_function=os.link)
+    for name in ("config.yaml", "samples.tsv"):
+        shutil.copy(chain / name, folder)
+    done = subprocess.run(command(folder, "compare"), capture_output=True, text=True, check=False)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ConfigError")]
+    assert done.returncode != 0
+    assert len(lines) == 1 and "'report/compare_with' is empty" in lines[0]
+    own(copy / f"links/{MOLECULE}.json").write_text("{}")
+    snakemake(folder, "--config", f"report={{compare_with: '{copy}'}}", "--", "compare")
+    found = json.loads((folder / "results/report/compare.json").read_text())
+    assert (found["verdict"], found["first"]["item"], found["a"]["folder"]) == ("differ", MOLECULE, ".")
+    assert (folder / "results/report/compare.txt").read_text() == comparison_text(found)
+
+
 # The parts it is made of
 
 
@@ -633,6 +692,18 @@ def test_letters_that_are_too_many_to_be_held_are_compared_in_their_files(tmp_pa
     assert (found.record, found.where, found.b[0]) == ("big", "position 43211", "N")
     assert (found.compared, found.differing) == (3, 1)
     assert found.numbers == [{"name": "positions that differ", "value": 2.0, "unit": ""}]
+
+
+def test_bytes_of_any_file(tmp_path, monkeypatch):
+    """As of trajectories that are brought along."""
+    monkeypatch.setattr("helixflow.compare.letters._PIECE", 1000)
+    paths = [tmp_path / "a.trajectory", tmp_path / "b.trajectory"]
+    content = np.random.default_rng(4).integers(0, 256, 2500, np.uint8).tobytes()
+    for path, byte in zip(paths, (b"\0", b"\xff"), strict=True):
+        path.write_bytes(content[:1234] + byte + content[1235:])
+    found = contrast(bytes_reader(), *paths)
+    assert (found.record, found.where, found.a, found.b) == ("2", "byte 235", "\\x00", "ÿ")
+    assert (found.compared, found.differing) == (3, 1)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def _node_records(path: Path, file: h5py.File, name: str, rank: int) -> Iterator
 
 def _node_name(key: Key) -> str:
     _, name, attribute = key
-    return f"{name or '/'}" + (f", attribute {attribute}" if attribute else "")
+    return f"attribute {attribute} of /{name}" if attribute else str(name)
 
 
 def _dataset_digest(data: h5py.Dataset) -> bytes:

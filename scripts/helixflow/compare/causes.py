@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 
 from helixflow.compare.stages import COUNTS, DISTINCT, GROUPS, PARTITIONS, TABLE
 
@@ -129,7 +129,7 @@ def keys_of(stage: str, keys: Collection[str]) -> list[str]:
     return sorted(key for key in keys if re.match(_KEYS[stage], key))
 
 
-def programs_of(stage: str, versions: Mapping[str, object]) -> list[str]:
-    """Return the programs that a stage may depend on."""
+def programs_of(stage: str, programs: Iterable[str]) -> list[str]:
+    """Return those of some programs that a stage may depend on."""
     wanted = _PROGRAMS[stage] | _EVERYWHERE
-    return [name for name in versions if name in wanted]
+    return [name for name in programs if name in wanted]

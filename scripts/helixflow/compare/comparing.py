@@ -7,13 +7,14 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from helixflow.compare.causes import Node, inputs_of, keys_of, programs_of
 from helixflow.compare.contrast import Contrast, contrast, readable
-from helixflow.compare.records import merge
-from helixflow.compare.settings import config_reader, idle_keys, sheet_reader, versions
+from helixflow.compare.linked import linked_vectors_differ
+from helixflow.compare.settings import config_reader, differing_values, idle_keys, sheet_reader, versions
 from helixflow.compare.stages import COUNTS, LEFT_OUT, STAGES, Content, contents
 from helixflow.config import Settings
 from helixflow.errors import SourceError
@@ -23,6 +24,7 @@ StrPath = str | os.PathLike[str]
 Json = dict[str, Any]
 #: Stage, item and part.
 Part = tuple[str, str, str]
+_VECTORS: Node = ("embeddings", "vectors")
 
 log = logging.getLogger(__name__)
 
@@ -115,14 +117,15 @@ def compare_runs(a: StrPath, b: StrPath, schema: Settings) -> Json:
     -------
     dict
         verdict (``same``, ``differ`` or, where one is not finished and no difference is found, ``unknown``),
-        a and b (folder, finished, stages), first (the first difference), stages, differences, versions,
-        idle_settings, left_out; made of what JSON has. With a and b changed about, so is all that is theirs.
+        a and b (folder, finished, stages), first (the first difference), stages, differences, settings,
+        versions, idle_settings, left_out; made of what JSON has. With a and b changed about, so is all that
+        is theirs.
     """
     runs = open_run(a, schema), open_run(b, schema)
     finished = all(run.made_with is not None for run in runs)
     found, differences, skipped = _walk(*runs, finished)
     changes = _changes(*runs, schema)
-    _explain(differences, found, changes)
+    _explain(runs, differences, found, changes)
     listed = [difference.as_dict() for difference in differences]
     verdict = "differ" if listed else "same" if finished and not skipped else "unknown"
     return {
@@ -133,6 +136,7 @@ def compare_runs(a: StrPath, b: StrPath, schema: Settings) -> Json:
         "stages": [_stage(stage, runs, found, differences) for stage in STAGES],
         "differences": listed,
         "not_compared": skipped,
+        "settings": changes.keys,
         "versions": changes.versions,
         "idle_settings": changes.idle,
         "left_out": list(LEFT_OUT),
@@ -155,27 +159,25 @@ def _walk(a: Run, b: Run, finished: bool) -> tuple[list[Content], list[Differenc
     list of dict
         What only one of them has, where the other may not have come to it yet.
     """
-    keys = _in_order(list(a.found), list(b.found))
     found: list[Content] = []
     differences: list[Difference] = []
     skipped: list[Json] = []
-    for key in keys:
-        left, right = a.found.get(key), b.found.get(key)
-        one = left or right
-        assert one is not None
-        found.append(one)
-        if left and right:
-            log.info("comparing %s, %s, %s", *key)
-            apart = contrast(left.reader, left.path, right.path)
-        elif finished:
-            apart = Contrast("file", rounding=False)
-            apart.note_missing(one.part, in_a=left is not None)
-        else:
-            there = {"a": left is not None, "b": right is not None}
-            skipped.append({"stage": one.stage, "item": one.item, "part": one.part, **there})
-            continue
-        if apart is not None:
-            differences.append(Difference(*key, apart))
+    for (stage, item), parts in groupby(_in_order(list(a.found), list(b.found)), key=lambda part: part[:2]):
+        lone = Contrast("file", rounding=False)
+        for key in parts:
+            left, right = a.found.get(key), b.found.get(key)
+            found += [one for one in (left or right,) if one is not None]
+            if left and right:
+                log.info("comparing %s, %s, %s", *key)
+                if apart := contrast(left.reader, left.path, right.path):
+                    differences.append(Difference(*key, apart))
+            elif finished:
+                lone.note_missing(key[2], in_a=left is not None)
+            else:
+                there = {"a": left is not None, "b": right is not None}
+                skipped.append({"stage": stage, "item": item, "part": key[2], **there})
+        if lone.record:
+            differences.append(Difference(stage, item, "files", lone))
     return found, differences, skipped
 
 
@@ -196,23 +198,17 @@ class Changes:
     """What the runs were made with that differs: rows, keys, versions, and keys that decide nothing."""
 
     rows: set[str]
-    keys: set[str]
+    keys: list[Json]
     versions: list[Json]
     idle: list[Json]
 
 
 def _changes(a: Run, b: Run, schema: Settings) -> Changes:
     if a.made_with is None or b.made_with is None:
-        return Changes(set(), set(), [], [])
+        return Changes(set(), [], [], [])
     records = [run.results / "provenance/run.json" for run in (a, b)]
-    rows, keys = (
-        {
-            str((left or right).key[0])  # type: ignore[union-attr]
-            for left, right in merge(*map(reader.read, records))
-            if left is None or right is None or left.digest != right.digest
-        }
-        for reader in (sheet_reader(), config_reader(schema))
-    )
+    rows = {one["key"] for one in differing_values(sheet_reader(), *records)}
+    keys = differing_values(config_reader(schema), *records)
     left, right = versions(a.made_with), versions(b.made_with)
     others = [
         {"name": name, "a": left.get(name, "none"), "b": right.get(name, "none")}
@@ -222,10 +218,12 @@ def _changes(a: Run, b: Run, schema: Settings) -> Changes:
     return Changes(rows, keys, others, idle_keys(a.made_with, b.made_with, schema))
 
 
-def _explain(differences: Sequence[Difference], found: Sequence[Content], changes: Changes) -> None:
+def _explain(
+    runs: tuple[Run, Run], differences: Sequence[Difference], found: Sequence[Content], changes: Changes
+) -> None:
     """Tell of each difference whether something that it is made from differs, or what it is made with."""
     nodes = {(one.stage, one.item) for one in found if one.stage != "settings"}
-    structures = {item.split("/")[0] for stage, item in nodes if stage == "structures"}
+    structures = {item for stage, item in nodes if stage == "structures"}
     differing = {(one.stage, one.item) for one in differences}
     known: dict[Node, list[str]] = {}
     for one in differences:
@@ -233,16 +231,24 @@ def _explain(differences: Sequence[Difference], found: Sequence[Content], change
             continue
         node = one.stage, one.item
         if node not in known:
-            known[node] = [
-                ", ".join(n) for n in sorted(inputs_of(node, nodes, structures) & differing, key=_flow)
-            ]
+            upstream = _really_differing(runs, node, inputs_of(node, nodes, structures) & differing)
+            known[node] = [", ".join(other) for other in sorted(upstream, key=_flow)]
         one.upstream = known[node]
-        rows = (
-            [f"row {one.item} of the sheet"] if one.stage == "sequences" and one.item in changes.rows else []
-        )
-        one.settings = rows + [f"key {key}" for key in keys_of(one.stage, changes.keys)]
-        one.versions = programs_of(one.stage, {entry["name"]: entry for entry in changes.versions})
+        one.settings = [f"key {key}" for key in keys_of(one.stage, [entry["key"] for entry in changes.keys])]
+        if one.stage == "sequences" and one.item in changes.rows:
+            one.settings.insert(0, f"row {one.item} of the sheet")
+        one.versions = programs_of(one.stage, [entry["name"] for entry in changes.versions])
         one.cause = "follows" if one.upstream else "settings" if one.settings else "own"
+
+
+def _really_differing(runs: tuple[Run, Run], node: Node, upstream: set[Node]) -> set[Node]:
+    """Leave out the vectors where those of the proteins that a structure is linked to are the same."""
+    if node[0] != "coanalysis" or _VECTORS not in upstream:
+        return upstream
+    folders = [run.results for run in runs]
+    with readable(*(folder / "embeddings" for folder in folders)):
+        differ = linked_vectors_differ(folders[0], folders[1], node[1].split("/")[0])
+    return upstream if differ else upstream - {_VECTORS}
 
 
 def _flow(node: Node) -> tuple[Any, ...]:

@@ -162,11 +162,11 @@ def _equal(a: Path, b: Path) -> bool:
 
 def _read(reader: Reader, path: Path) -> Iterator[Record]:
     """Give the records of a file, whose keys must ascend for them to be paired."""
-    last = ""
+    last: str | None = None
     with readable(path):
         for record in reader.read(path):
             here = place(record.key)
-            if here <= last:
+            if last is not None and here <= last:
                 raise ValueError(f"{reader.noun} {reader.name(record.key)} is not in order, or twice")
             last = here
             yield record

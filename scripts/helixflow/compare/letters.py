@@ -1,4 +1,4 @@
-"""Readers of sequences: FASTA and FASTQ by the names of their records, and structure files line by line."""
+"""Readers of sequences: FASTA and FASTQ by the names of their records, other files by lines or bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from helixflow.compare.records import (
 
 #: Letters of a record that are kept to be compared; a longer one is read again where it differs.
 _HELD = 1 << 22
-#: Letters that are compared at once of a record that is read again.
+#: Letters that are compared at once of a record that is read again, or bytes.
 _PIECE = 1 << 20
 #: Begins the value of a record that is too long to be held: no letter, then its name and file.
 _ELSEWHERE = "\0"
@@ -52,9 +52,31 @@ def lines_reader(noun: str) -> Reader:
     return Reader(noun, read, measure_letters)
 
 
+def bytes_reader() -> Reader:
+    """Read a file of any kind, a megabyte a record."""
+
+    def read(path: Path) -> Iterator[Record]:
+        with path.open("rb") as stream:
+            number = 0
+            while block := stream.read(_PIECE):
+                number += 1
+                yield Record((number,), digest_of(block), block)
+
+    return Reader("megabyte", read, _measure_bytes)
+
+
+def _measure_bytes(a: bytes, b: bytes) -> Measured:
+    """Find the first byte at which two blocks differ."""
+    found = measure_letters(a.decode("latin-1"), b.decode("latin-1"))
+    where, shown = found.where.replace("position", "byte"), [repr(text)[1:-1] for text in found.shown]
+    return Measured(where, shown, [number._replace(name="bytes that differ") for number in found.numbers])
+
+
 def _open(path: Path) -> IO[str]:
     return (
-        gzip.open(path, "rt", encoding="utf-8") if path.name.endswith(".gz") else path.open(encoding="utf-8")
+        gzip.open(path, "rt", encoding="utf-8")
+        if path.name.endswith(".gz")
+        else path.open(encoding="utf-8", errors="backslashreplace")
     )
 
 

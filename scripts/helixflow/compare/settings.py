@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from helixflow.compare.records import Reader, Record, digest_of
+from helixflow.compare.records import Reader, Record, digest_of, merge
 from helixflow.compare.tables import flatten, measure_rows, measure_values
 from helixflow.config import Settings, leaves
 from helixflow.files import read_json
@@ -57,7 +57,7 @@ def sheet_reader() -> Reader:
             text = json.dumps(kept)
             yield Record((str(row["sample"]),), digest_of(text), text)
 
-    return Reader("row of the sheet", read, measure_rows)
+    return Reader("row", read, measure_rows)
 
 
 def without_folder(source: str) -> str:
@@ -78,7 +78,7 @@ def config_reader(schema: Settings) -> Reader:
                 )
                 yield Record((key,), digest_of(json.dumps(known)), known)
 
-    return Reader("key of the configuration", read, measure_values)
+    return Reader("key", read, measure_values)
 
 
 def versions(run: Mapping[str, Any]) -> dict[str, str]:
@@ -93,6 +93,17 @@ def versions(run: Mapping[str, Any]) -> dict[str, str]:
         "GROMACS": ", ".join(run["gmx"]["versions"]),
     }
     return found | {name: str(version) for name, version in flatten(run["libraries"])}
+
+
+def differing_values(reader: Reader, a: Path, b: Path) -> list[dict[str, Any]]:
+    """Return key and values of the records of two ``run.json`` files that differ, None where one has none."""
+    found = []
+    for left, right in merge(reader.read(a), reader.read(b)):
+        if left is None or right is None or left.digest != right.digest:
+            values = [one.value if one else None for one in (left, right)]
+            keys = [str(one.key[0]) for one in (left, right) if one]
+            found.append({"key": keys[0], "a": values[0], "b": values[1]})
+    return found
 
 
 def idle_keys(a: Settings, b: Settings, schema: Settings) -> list[dict[str, Any]]:

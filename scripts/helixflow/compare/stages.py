@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from helixflow.compare.arrays import attributes_reader, hdf5_reader
 from helixflow.compare.atoms import gro_reader, pdb_reader, topology_reader
 from helixflow.compare.frames import frames_reader
-from helixflow.compare.letters import fasta_reader, fastq_reader, lines_reader
+from helixflow.compare.letters import bytes_reader, fasta_reader, fastq_reader, lines_reader
 from helixflow.compare.records import Reader
 from helixflow.compare.settings import config_reader, sheet_reader
 from helixflow.compare.spectra import spectrum_reader, units_reader
@@ -31,12 +31,13 @@ LEFT_OUT = (
     "topology.tpr and energy.edr (bytes that GROMACS does not set; their content is in topologies, "
     "settings, frames and energy.tsv)",
     "of quality.json: performance, processors, ranks and how often a run was continued",
-    "folders of files, the store's parts by name, and which job embedded a protein",
+    "folders of files, into which parts the store is cut, and which job embedded a protein",
     "in which order records are in a file that names them",
 )
 
 # Names with a blank cannot be those of samples.
 GROUPS, PARTITIONS, DISTINCT, TABLE = "groups of units", "partitions", "distinct proteins", "all structures"
+CONFIG = "keys of the configuration"
 COUNTS = "records in, out and set aside"
 
 _SOURCES = r"(^|/)(date|url|source|verified_by|written|bytes|final_url)(/|$)"
@@ -58,7 +59,7 @@ def contents(results: Path, schema: Settings) -> Iterator[Content]:
     run = results / "provenance/run.json"
     if run.exists():
         yield Content("settings", "sheet", "rows", run, sheet_reader())
-        yield Content("settings", "config", "keys", run, config_reader(schema))
+        yield Content("settings", CONFIG, "keys", run, config_reader(schema))
     finders: dict[str, Callable[[Path], Iterator[Content]]] = {
         "sequences": _sequences,
         "buckets": _buckets,
@@ -79,15 +80,22 @@ def contents(results: Path, schema: Settings) -> Iterator[Content]:
             yield Content(stage, COUNTS, "counts", accounting, reader)
 
 
+def _whole(paths: Iterable[Path]) -> list[Path]:
+    """Put files in order by name, without those that are being written, which begin with a dot."""
+    return sorted(path for path in paths if not path.name.startswith("."))
+
+
 def _sequences(folder: Path) -> Iterator[Content]:
-    for record in sorted(folder.glob("*.json")):
+    for record in _whole(folder.glob("*.json")):
         name = record.stem
-        for member in [record, *sorted(folder.glob(f"{name}/**/*.json"))]:
+        for member in [record, *_whole(folder.glob(f"{name}/**/*.json"))]:
             where = member.relative_to(folder).with_suffix("").as_posix()
-            for written in read_json(member).get("written", []):
-                path = member.parent / written
-                part = "file" if where == name else f"file of {where}"
-                yield Content("sequences", name, f"{part} {path.name}", path, _letters(path))
+            for path in (member.parent / written for written in read_json(member).get("written", [])):
+                # That of a collection is the table of its members.
+                if path.suffix == ".tsv":
+                    continue
+                part = path.name if where == name else f"{where}: {path.name}"
+                yield Content("sequences", name, part, path, _letters(path))
         yield Content(
             "sequences", name, "members", record.with_suffix(".tsv"), tsv_reader("member", ["sample"])
         )
@@ -98,25 +106,27 @@ def _letters(path: Path) -> Reader:
     """Choose the reader of a file in normal form."""
     if path.name.endswith(".fasta.gz"):
         return fasta_reader("contig")
-    return fastq_reader() if path.name.endswith(".fastq.gz") else lines_reader("line")
+    if path.name.endswith(".fastq.gz"):
+        return fastq_reader()
+    return lines_reader("line") if path.name.endswith(".structure") else bytes_reader()
 
 
 def _buckets(folder: Path) -> Iterator[Content]:
-    for path in sorted(folder.glob("*.h5")):
+    for path in _whole(folder.glob("*.h5")):
         yield Content("buckets", path.stem, "encoding", path, attributes_reader("attribute"))
         yield Content("buckets", path.stem, "spectrum", path, spectrum_reader())
         yield Content("buckets", path.stem, "units", path, units_reader())
     yield Content("buckets", GROUPS, "groups", folder / "groups.parquet", parquet_reader("unit", ["unit"]))
     table = parquet_reader("record", ["record"])
     yield Content("buckets", PARTITIONS, "table", folder / "partitions.parquet", table)
-    for path in sorted(folder.glob("partitions/*.fasta.gz")):
+    for path in _whole(folder.glob("partitions/*.fasta.gz")):
         yield Content("buckets", PARTITIONS, path.name, path, fasta_reader("record"))
 
 
 def _proteins(folder: Path) -> Iterator[Content]:
     places = parquet_reader("place", ["sample", "contig", "start", "end", "strand"])
     shared = {"distinct", "occurrences", "clusters"}
-    for path in sorted(folder.glob("*.parquet")):
+    for path in _whole(folder.glob("*.parquet")):
         if path.stem not in shared or path.with_suffix(".fasta.gz").exists():
             fasta = path.with_suffix(".fasta.gz")
             yield Content("proteins", path.stem, "proteins", fasta, fasta_reader("protein"))
@@ -133,14 +143,14 @@ def _embeddings(folder: Path) -> Iterator[Content]:
     model = json_reader("entry", without=r"^(model|folder|weights)$")
     yield Content("embeddings", "model", "model", folder / "model.json", model)
     yield Content("embeddings", "vectors", "vectors", folder / "index.parquet", vectors_reader())
-    for path in sorted(folder.glob("contacts/*.parquet")):
+    for path in _whole(folder.glob("contacts/*.parquet")):
         yield Content("embeddings", "contact maps", f"shard {path.stem}", path, maps_reader())
     neighbours = parquet_reader("neighbour", ["query", "rank"])
     yield Content("embeddings", "neighbours", "neighbours", folder / "neighbours.parquet", neighbours)
 
 
 def _structures(folder: Path) -> Iterator[Content]:
-    for path in sorted(entry for entry in folder.glob("*") if entry.is_dir()):
+    for path in _whole(entry for entry in folder.glob("*") if entry.is_dir()):
         readers = {
             "clean.pdb": pdb_reader(),
             "residues.tsv": tsv_reader("residue", ["index"]),
@@ -154,17 +164,17 @@ def _structures(folder: Path) -> Iterator[Content]:
 
 
 def _trajectories(folder: Path) -> Iterator[Content]:
-    for path in sorted(folder.glob("**/minimised.gro")):
+    for path in _whole(folder.glob("**/minimised.gro")):
         item = path.parent.relative_to(folder).as_posix()
         yield Content("trajectories", item, path.name, path, gro_reader())
         yield Content("trajectories", item, "minimised.json", path.with_suffix(".json"), json_reader())
-    for quality in sorted(folder.glob("**/quality.json")):
+    for quality in _whole(folder.glob("**/quality.json")):
         item = quality.parent.relative_to(folder).as_posix()
         readers = {
             "seeds and settings": ("quality.json", json_reader("setting", only="^(seeds|settings)/")),
             "protein.pdb": ("protein.pdb", pdb_reader()),
             "protein.xtc": ("protein.xtc", frames_reader()),
-            "energies": ("energy.tsv", tsv_reader("energies", ["time_ps"])),
+            "energies": ("energy.tsv", tsv_reader("energies at ps", ["time_ps"])),
             "trajectory.xtc": ("trajectory.xtc", frames_reader()),
             "final.gro": ("final.gro", gro_reader()),
             "gates": ("quality.json", json_reader("gate", only="^gates/.*/outcome$")),
@@ -174,7 +184,7 @@ def _trajectories(folder: Path) -> Iterator[Content]:
 
 
 def _links(folder: Path) -> Iterator[Content]:
-    for path in sorted(folder.glob("*.tsv")):
+    for path in _whole(folder.glob("*.tsv")):
         rows = tsv_reader("residue", ["rank", "chain", "number", "insertion", "index"])
         yield Content("links", path.stem, "residues", path, rows)
         yield Content("links", path.stem, "partners", path.with_suffix(".json"), json_reader())
@@ -182,10 +192,11 @@ def _links(folder: Path) -> Iterator[Content]:
 
 def _coanalysis(folder: Path) -> Iterator[Content]:
     reader = hdf5_reader(_MEASURES, without=("embedding/uri",))
-    found = [path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("**/*.h5")]
+    found = [path.relative_to(folder).with_suffix("").as_posix() for path in _whole(folder.glob("**/*.h5"))]
     # What was measured of the replicas comes before what is worked out from it.
     for item in sorted(found, key=lambda item: (item.split("/")[0], -item.count("/"), item)):
-        yield Content("coanalysis", item, "datasets", folder / f"{item}.h5", reader)
+        path = folder / f"{item}.h5"
+        yield Content("coanalysis", item, path.name, path, reader)
     table = tsv_reader("structure", ["structure"])
     yield Content("coanalysis", TABLE, "table", folder / "structures.tsv", table)
     yield Content("coanalysis", TABLE, "across", folder / "across.json", json_reader())

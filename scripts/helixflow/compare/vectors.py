@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.compare.records import Measured, Number, Reader, Record, digest_of
-from helixflow.embeddings.reading import open_embedding, open_pooled, split_uri
+from helixflow.embeddings.reading import open_embedding, open_pooled
 from helixflow.embeddings.store import open_part
 from helixflow.tables import read_rows
 
@@ -19,6 +21,27 @@ Floats = NDArray[np.float64]
 #: What another order of sums may change in a vector: 2e-5 before the cast, and with it a unit of float16's
 #: last place where it is at the border of two.
 _ROUNDING, _LAST_PLACE = 2e-5, 2.0**-10
+
+
+class Place(NamedTuple):
+    """The URI of a protein's vectors, and the folder of the index that names it."""
+
+    uri: str
+    folder: Path
+
+    @property
+    def words(self) -> str:
+        """Name the part, and the shard whose job wrote it if a job of this run did."""
+        part = self.uri.rpartition("#")[0].rpartition("/")[2].removesuffix(".h5")
+        shard = _shards(self.folder).get(part)
+        return f"part {part}" + (f" of shard {shard}" if shard else "")
+
+
+@lru_cache(2)
+def _shards(folder: Path) -> dict[str, str]:
+    """Return the shard whose job wrote each part, of those that jobs of a run wrote."""
+    tables = sorted(folder.glob("[0-9][0-9][0-9].parquet"))
+    return {part: table.stem for table in tables for (part,) in read_rows(table, ["part"])}
 
 
 def vectors_reader() -> Reader:
@@ -30,9 +53,14 @@ def _read(path: Path) -> Iterator[Record]:
     folder = path.parent.absolute()
     for protein, uri in read_rows(path, ["protein", "uri"]):
         whole = _absolute(uri, folder)
-        residue = np.ascontiguousarray(open_embedding(whole))
-        content = str(residue.shape), residue.tobytes(), open_pooled([whole]).tobytes()
-        yield Record((protein,), digest_of(*content), whole)
+        yield Record((protein,), vectors_digest(uri, folder), Place(whole, folder))
+
+
+def vectors_digest(uri: str, folder: Path) -> bytes:
+    """Return a digest of the residue and mean vectors of a protein, named as in an index of a folder."""
+    whole = _absolute(uri, folder)
+    residue = np.ascontiguousarray(open_embedding(whole))
+    return digest_of(str(residue.shape), residue.tobytes(), open_pooled([whole]).tobytes())
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -47,9 +75,9 @@ def _absolute(uri: str, folder: Path) -> str:
     return uri if "://" in uri else os.path.normpath(folder / uri)
 
 
-def _measure(a: str, b: str) -> Measured:
+def _measure(a: Place, b: Place) -> Measured:
     """Compare the vectors of one protein, residue by residue."""
-    left, right = (open_embedding(uri).astype(np.float64) for uri in (a, b))
+    left, right = (open_embedding(place.uri).astype(np.float64) for place in (a, b))
     if left.shape != right.shape:
         return Measured("shape", [f"{rows} residues x {width}" for rows, width in (left.shape, right.shape)])
     cosines, difference = _cosines(left, right), np.abs(left - right)
@@ -58,7 +86,7 @@ def _measure(a: str, b: str) -> Measured:
         Number("mean cosine of the proteins that differ", float(cosines.mean()), "", "mean"),
         Number("largest difference", float(difference.max()), "", "most"),
     ]
-    means = [open_pooled([uri])[0] for uri in (a, b)]
+    means = [open_pooled([place.uri])[0] for place in (a, b)]
     allowed = _ROUNDING + _LAST_PLACE * np.maximum(np.abs(left), np.abs(right))
     within = bool((difference <= allowed).all() and np.abs(means[0] - means[1]).max() <= _ROUNDING)
     if not difference.any():
@@ -66,9 +94,7 @@ def _measure(a: str, b: str) -> Measured:
         shown = [f"{mean[place]:.7g}" for mean in means]
         return Measured(f"mean vector, component {place + 1}", shown, numbers, within)
     row, place = (int(index) for index in np.argwhere(difference)[0])
-    parts = [Path(split_uri(uri)[0]).stem for uri in (a, b)]
-    values = [float(vectors[row, place]) for vectors in (left, right)]
-    shown = [f"{value:.6g} (part {part})" for value, part in zip(values, parts, strict=True)]
+    shown = [f"{vectors[row, place]:.6g} ({where.words})" for vectors, where in ((left, a), (right, b))]
     return Measured(f"residue {row + 1}, component {place + 1}", shown, numbers, within)
 
 

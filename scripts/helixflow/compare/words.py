@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Json = Mapping[str, Any]
 
 #: Differences that are told in full; the JSON has all.
 MOST_TOLD = 40
+#: Names of a list that are told.
+MOST_NAMES = 4
 #: Amounts of a difference that are told.
 MOST_NUMBERS = 8
 _STATUS = {
@@ -34,19 +36,15 @@ def _lines(found: Json) -> Iterator[str]:
     yield ""
     for stage in found["stages"]:
         yield f"{stage['stage']:<13} {stage_words(stage)}"
-    for title, follow in (("Causes", False), ("What follows", True)):
-        yield from _told(
-            title, [one for one in found["differences"] if (one["cause"] == "follows") == follow]
-        )
-    if found["not_compared"]:
-        yield from ("", "Not compared, since a run is not finished:")
-        yield from (f"  {_skipped(one)}" for one in found["not_compared"][:MOST_TOLD])
-    if found["versions"]:
-        yield from ("", "Other versions:")
-        yield from (f"  {one['name']}: {one['a']} in A, {one['b']} in B" for one in found["versions"])
-    if found["idle_settings"]:
-        yield from ("", "Keys that decide no results and differ:")
-        yield from (f"  {one['key']}: {one['a']} in A, {one['b']} in B" for one in found["idle_settings"])
+    differences = found["differences"]
+    yield from _told("Causes", [one for one in differences if one["cause"] != "follows"])
+    yield from _told("What follows", [one for one in differences if one["cause"] == "follows"])
+    yield from _part(
+        "Not compared, since a run is not finished", map(_skipped, found["not_compared"][:MOST_TOLD])
+    )
+    yield from _part("Keys of the configuration that differ", _values(found["settings"], "key"))
+    yield from _part("Other versions", _values(found["versions"], "name"))
+    yield from _part("Keys that decide no results and differ", _values(found["idle_settings"], "key"))
     yield from ("", "Left out: " + "; ".join(found["left_out"]) + ".")
 
 
@@ -105,10 +103,12 @@ def cause_words(one: Json) -> str:
     if one["stage"] == "settings":
         return "a setting"
     if one["cause"] == "follows":
-        return f"follows from {_list(one['upstream'], 'and')}"
-    made = f"made with another {_list(one['settings'], 'and')}" if one["settings"] else ""
-    versions = f"made with other versions of {_list(one['versions'], 'and')}" if one["versions"] else ""
+        return f"follows from {_list(one['upstream'])}"
+    made = f"made with another {_list(one['settings'])}" if one["settings"] else ""
+    versions = f"made with other versions of {_list(one['versions'])}" if one["versions"] else ""
     told = "; ".join(filter(None, (made, versions)))
+    if not told and one["stage"] == "sequences":
+        return "a cause of its own: the sheet says the same, so what it names was another"
     return told or "a cause of its own: what it is made from, settings and versions are the same"
 
 
@@ -124,11 +124,25 @@ def _told(title: str, differences: Sequence[Json]) -> Iterator[str]:
         yield f"  and {len(differences) - MOST_TOLD} more, which the JSON has"
 
 
-def _list(names: Sequence[str], word: str = "and", most: int = 4) -> str:
+def _list(names: Sequence[str]) -> str:
     """Join names, the first few of many."""
-    if len(names) > most:
-        return f"{'; '.join(names[:most])} {word} {len(names) - most} more"
-    return "; ".join(names) or "none"
+    more = len(names) - MOST_NAMES
+    told = "; ".join(names[:MOST_NAMES]) or "none"
+    return f"{told} and {more} more" if more > 0 else told
+
+
+def _part(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """Give some lines below a title, nothing where there are none."""
+    told = [f"  {line}" for line in lines]
+    if told:
+        yield from ("", f"{title}:", *told)
+
+
+def _values(entries: Sequence[Json], name: str) -> Iterator[str]:
+    """Say by name what each run has that the other has not."""
+    for one in entries:
+        a, b = ("none" if one[side] is None else one[side] for side in ("a", "b"))
+        yield f"{one[name]}: {a} in A, {b} in B"
 
 
 def _skipped(one: Json) -> str:

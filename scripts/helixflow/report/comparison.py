@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from helixflow.compare.words import amount_words, cause_words, stage_words, verdict_lines
 from helixflow.files import read_json
@@ -31,11 +32,20 @@ def comparison_section(path: str | os.PathLike[str]) -> Section:
     if follow:
         note = "What it is made from differs too, so nothing is told about its own stage."
         section.blocks.append(_differences_table("What follows", follow, note))
-    if found["versions"]:
-        rows = [(one["name"], one["a"], one["b"]) for one in found["versions"]]
-        section.blocks.append(table("Other versions", "program | A | B", rows))
+    for caption, name, of in (
+        ("Keys of the configuration that differ", "key", "settings"),
+        ("Keys that decide no results and differ", "key", "idle_settings"),
+        ("Other versions", "name", "versions"),
+    ):
+        rows = [(one[name], _value(one["a"]), _value(one["b"])) for one in found[of]]
+        if rows:
+            section.blocks.append(table(caption, f"{name} | A : | B :", rows))
     section.blocks.append(f"Left out: {'; '.join(found['left_out'])}.")
     return section
+
+
+def _value(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def _runs_table(found: Json) -> Table:
