@@ -104,6 +104,11 @@ rule write_report:
         **stage_files,
         run="results/provenance/run.json",
         accounting="results/provenance/accounting.tsv",
+        comparison=branch(
+            lookup("report/compare_with", within=config),
+            then="results/report/compare.json",
+            otherwise=[],
+        ),
     output:
         page=report(
             "results/report/index.html",

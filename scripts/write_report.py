@@ -7,5 +7,5 @@ log_to(snakemake.log[0])
 from helixflow.report import StageFiles, write_report
 
 inputs = dict(snakemake.input)
-run, accounting = inputs.pop("run"), inputs.pop("accounting")
-write_report(StageFiles(**inputs), run, accounting, **snakemake.output, **snakemake.params)
+records = {name: inputs.pop(name) for name in ("run", "accounting", "comparison")}
+write_report(StageFiles(**inputs), **records, **snakemake.output, **snakemake.params)

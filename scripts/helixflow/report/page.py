@@ -19,6 +19,7 @@ from helixflow.report.blocks import Figure, Section, Table, View, plural
 from helixflow.report.brought import brought_notices, brought_sections
 from helixflow.report.buckets import buckets_section, read_spectrum
 from helixflow.report.coanalysis import coanalysis_parts
+from helixflow.report.comparison import comparison_section
 from helixflow.report.embeddings import embeddings_section, find_long
 from helixflow.report.figure_files import change_figures, figures_of, place_figures, write_figures
 from helixflow.report.figures import MOST_POINTS
@@ -52,14 +53,15 @@ _TEMPLATE = "page.html.jinja"
 
 def write_report(
     files: StageFiles,
-    run_file: str | os.PathLike[str],
-    accounting_file: str | os.PathLike[str],
+    run: str | os.PathLike[str],
+    accounting: str | os.PathLike[str],
     page: str | os.PathLike[str],
     figures: str | os.PathLike[str],
     *,
     title: str,
     max_length_trained: int,
     benchmarks: str | os.PathLike[str] = "benchmarks",
+    comparison: str | os.PathLike[str] | Sequence[str] = (),
 ) -> None:
     """Write the report of a run: a page, and its figures once more as files.
 
@@ -67,7 +69,7 @@ def write_report(
     ----------
     files : StageFiles
         What is shown.
-    run_file, accounting_file : path
+    run, accounting : path
         Provenance of the run, and what became of every record.
     page : path
         HTML, whole in itself.
@@ -79,19 +81,21 @@ def write_report(
         Residues up to which the model was trained.
     benchmarks : path
         Folder of Snakemake's benchmarks; where it is missing, the page says so.
+    comparison : path or empty
+        Where the run differs from another one, as JSON.
     """
-    run, accounting, model = read_json(run_file), read_tsv(accounting_file), read_json(files.model)
+    record, counts, model = read_json(run), read_tsv(accounting), read_json(files.model)
     spectra = [read_spectrum(path) for path in files.buckets]
     genes, distinct = [read_json(path) for path in files.proteins], read_json(files.distinct)
     structures, long = read_structures(files), find_long(files.index, max_length_trained)
-    brought = {sample["sample"] for sample in run["samples"] if sample["kind"] == "trajectory"}
+    brought = {sample["sample"] for sample in record["samples"] if sample["kind"] == "trajectory"}
     linked = linked_proteins([*files.link_summaries, *files.brought_link_summaries])
     near = neighbours_table(linked, files.index, files.occurrences)
     with seen_proteins(files.occurrences) as seen:
         sections = [
-            overview_section(run, accounting, benchmarks, files.embedding_jobs),
-            samples_section([read_json(path) for path in files.sequences], run),
-            accounting_section(accounting),
+            overview_section(record, counts, benchmarks, files.embedding_jobs),
+            samples_section([read_json(path) for path in files.sequences], record),
+            accounting_section(counts),
             buckets_section(spectra, files.buckets, files.groups),
             proteins_section(genes, distinct, count_lengths(files.index), seen, brought),
             embeddings_section(
@@ -100,11 +104,12 @@ def write_report(
             structures_section(structures),
             *brought_sections(files),
             *across_sections(files.structures_table, files.across),
-            provenance_section(run),
+            *([comparison_section(comparison)] if isinstance(comparison, str | os.PathLike) else []),
+            provenance_section(record),
         ]
-    notices = find_notices(run, model, spectra, genes, long, max_length_trained, structures, accounting)
+    notices = find_notices(record, model, spectra, genes, long, max_length_trained, structures, counts)
     notices += brought_notices(files)
-    summary = summarise(run, distinct["distinct"], len(structures))
+    summary = summarise(record, distinct["distinct"], len(structures))
     place_figures(sections)
     folder = os.path.relpath(figures, Path(page).parent)
     html = fit(partial(render, title, summary, notices, sections, folder), sections, MOST_BYTES)
