@@ -245,6 +245,4 @@ def bench_coanalysis(folder: Path) -> None:
         one, two = (seconds - clock(folder, ranks, GROWTH[0]) for ranks, seconds in enumerate(whole, 1))
         print(f"\ncoanalysis: first step, {MOST} frames: {whole[0]:.1f} s on 1 rank, {whole[1]:.1f} s on 2;")
         print(f"  without the start 2 ranks are {one / two:.2f} times faster than 1")
-        print(
-            f"  (load before, of {os.cpu_count()} cores: {load:.1f}; it says something of idle cores alone)"
-        )
+        print(f"  (load before, of {os.cpu_count()} cores: {load:.1f}; only idle cores tell)")
