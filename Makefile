@@ -22,7 +22,8 @@ test: setup
 	.venv/bin/snakefmt --check Snakefile rules
 	.venv/bin/mypy
 	$(SNAKEMAKE) --lint --configfile config/demo/config.yaml
-	.venv/bin/python -m pytest -m "not faults"
+	# Two at a time; tests of one file share what they have made.
+	.venv/bin/python -m pytest -m "not faults" -n 2 --dist loadfile
 
 test-faults: setup
 	.venv/bin/python -m pytest -m faults
