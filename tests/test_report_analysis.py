@@ -140,11 +140,9 @@ def test_tables_show_the_numbers_of_the_file(blocks, file):
 def test_every_heading_of_a_number_has_its_unit(blocks):
     """Those without are shares, counts, correlations and the like, which are named here."""
     without = re.compile(
-        "replica|frames|contacts|coherence|n|Spearman's ρ|p, .*|shifts|component|share|with those .*"
-        "|motion .*|embeddings of .*|contact map|mean ± standard error|error by blocks"
-        "|sd of replicas|error by replicas|independent frames"
-        "|R²|pairs|precision"
-        "|of random pairs"
+        "replica|frames|contacts|coherence|n|Spearman's ρ|p, .*|shifts|component|share|with those .*|motion "
+        ".*|embeddings of .*|contact map|mean ± standard error|error by blocks|sd of replicas|error by "
+        "replicas|independent frames|R²|pairs|precision|of random pairs"
     )
     for block in blocks.values():
         for name, kind in block.columns if isinstance(block, Table) else ():

@@ -44,9 +44,9 @@ def _groups_words(rows: Sequence[Mapping[str, str]]) -> str:
     groups = len({row["group"] for row in rows})
     return (
         f"{number(structures)} structures in {number(groups)} groups of relatives: structures are of one "
-        f"group "
-        "where they share a protein or near-duplicates of one, or where their proteins come from DNA of one "
-        "group of buckets. Relatives are never on both sides of what is learnt and what it is tried on."
+        "group where they share a protein or near-duplicates of one, or where their proteins come from DNA "
+        "of one group of buckets. Relatives are never on both sides of what is learnt and what it is tried "
+        "on."
     )
 
 
@@ -73,8 +73,7 @@ def _means_table(rows: Sequence[Mapping[str, str]]) -> Table:
     return table(
         "Means of all structures",
         "structure | group # | temperature (K) | replicas # | frames # | residues # | with embedding # | "
-        "RMSD (nm) # | "
-        "radius of gyration (nm) # | contacts (pairs) # | coherence (mean cosine) #",
+        "RMSD (nm) # | radius of gyration (nm) # | contacts (pairs) # | coherence (mean cosine) #",
         cells,
         "Behind ± is the standard error of the mean over all frames, by the number of independent ones.",
     )
@@ -102,9 +101,8 @@ def _tests_table(rows: Sequence[Mapping[str, str]]) -> Table:
         "structure | temperature (K) | Spearman's ρ # | effect (sd) # | p, same distance # | p, shifted # | "
         "precision of L predicted contacts # | R² of RMSF #",
         cells,
-        "As in the statistics of each structure, which explain them, over all pairs. Of many structures, "
-        "one in "
-        "twenty has a p below 0.05 by chance alone; the p are not corrected for that.",
+        "As in the statistics of each structure, which explain them, over all pairs. Of many structures, one "
+        "in twenty has a p below 0.05 by chance alone; the p are not corrected for that.",
     )
 
 
@@ -125,12 +123,10 @@ def _learning(told: Json) -> Iterator[str | Table | Figure]:
             "RMSF told of other groups of relatives",
             _learning_drawing(told),
             "R² of RMSF for each group of relatives, told by what was learnt of all others, by embedding, "
-            "kind "
-            "of amino acid and number of neighbours.",
+            "kind of amino acid and number of neighbours.",
             "A mark is a group of relatives that was left out: 1 is told in full, 0 (the line) no better "
-            "than "
-            f"the mean, and what is below {number(_LEAST_DRAWN)} is drawn there. Embeddings are of use where "
-            "their mark is above both others.",
+            f"than the mean, and what is below {number(_LEAST_DRAWN)} is drawn there. Embeddings are of use "
+            "where their mark is above both others.",
         )
 
 

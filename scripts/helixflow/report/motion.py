@@ -62,8 +62,7 @@ def _over_time(h5: h5py.File) -> list[Figure]:
             "Root-mean-square deviation of the C-alphas from the mean over all replicas, a curve per "
             "replica.",
             "Distance from the mean of all frames of all replicas. Replicas that stay at other distances "
-            "than "
-            "each other are in other states, and their mean is none of them.",
+            "than each other are in other states, and their mean is none of them.",
         ),
         Figure(
             "Radius of gyration",

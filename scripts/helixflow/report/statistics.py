@@ -78,8 +78,8 @@ def _cosine_blocks(h5: h5py.File, figured: bool) -> Blocks:
         drawing = null_panels(nulls, observed, "Spearman's ρ of contact frequency and embedding cosine")
         reading = (
             "Bars are what is found when the cosines of pairs equally far apart in sequence are shuffled, "
-            "the "
-            "line is what was found. A line outside the bars is more than the distance in sequence explains."
+            "the line is what was found. A line outside the bars is more than the distance in sequence "
+            "explains."
         )
         alt = "Histogram of the rank correlations of permutations for each kind of pairs, with the one found."
         blocks.append(Figure("What chance would give", drawing, alt, reading, wide=True))
@@ -105,8 +105,7 @@ def _correlation_table(h5: h5py.File, group: h5py.Group) -> Table:
     return table(
         "Do residues in contact have similar embeddings?",
         "pairs of residues | n # | Spearman's ρ # | by chance (mean ± sd) # | effect (sd) # | p, same "
-        "distance # | "
-        "p, shifted # | shifts #",
+        "distance # | p, shifted # | shifts #",
         rows,
         "Rank correlation of contact frequency and cosine similarity over n pairs of residues, from −1 to 1. "
         f"Residues of one chain count from {plural(int(h5.attrs['min_separation']), 'residue')} apart; fewer "
@@ -215,9 +214,8 @@ def _fluctuation_blocks(group: h5py.Group) -> Blocks:
         f"Ridge regression over {plural(int(told['residues']), 'residue')} in "
         f"{plural(int(told['segments']), 'segment')} of the chains; each is told by what was learnt of the "
         "others. 1 is all of the variance, 0 is no better than the mean, below 0 is worse. Kind of amino "
-        "acid "
-        "and number of neighbours are what embeddings must surpass. It is one protein: whether it holds for "
-        "others is told across structures alone.",
+        "acid and number of neighbours are what embeddings must surpass. It is one protein: whether it holds "
+        "for others is told across structures alone.",
     )
     warning = str(told["warning"])
     return [shown, *([f"Warning: {warning}"] if warning else [])]
@@ -240,18 +238,16 @@ def _attention_blocks(h5: h5py.File) -> Blocks:
         rows,
         f"Share of the strongest predicted pairs that are contacts; L is {number(int(told['length']))}, the "
         f"residues with a prediction. Pairs count from {plural(int(told['min_separation']), 'residue')} "
-        f"apart. "
-        f"Contacts of most frames are those in at least {number(100 * float(told['persistent_from']), 3)} "
-        f"% of them. "
-        "Random pairs have the same distances in sequence.",
+        "apart. Contacts of most frames are those in at least "
+        f"{number(100 * float(told['persistent_from']), 3)} % of them. Random pairs have the same distances "
+        "in sequence.",
     )
     return [
         shown,
         *_pairs_table(h5, group["never_formed"], "Predicted, never formed",
                       "Pairs among the L strongest that are in contact in no frame, the strongest first: "
-                      "errors "
-                      "of the model, contacts with another copy of the protein, or of a state that was not "
-                      "seen."),
+                      "errors of the model, contacts with another copy of the protein, or of a state that "
+                      "was not seen."),
         *_pairs_table(h5, group["not_predicted"], "Formed, not predicted",
                       "Contacts of most frames that are not among the L strongest: the model's family of "
                       "proteins may lack them."),

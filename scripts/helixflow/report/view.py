@@ -132,9 +132,8 @@ def view_of(
     }
     reading = (
         "The first frame of the first replica: helices as coils, strands as arrows. Drag to turn it, point "
-        "at "
-        "a residue for its value; with the keyboard, arrows turn it and + and − zoom. The wheel zooms once "
-        "the view was clicked."
+        "at a residue for its value; with the keyboard, arrows turn it and + and − zoom. The wheel zooms "
+        "once the view was clicked."
     )
     return View(title, reading, [told for told, _ in colourings], data)
 
