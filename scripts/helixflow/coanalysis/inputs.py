@@ -77,7 +77,7 @@ def read_inputs(request: Request) -> Inputs:
         measures = open_measures(stack, request)
         check_measures(measures, residues, request.residues)
         frames = [one.frames for one in measures]
-        frequency = pool_frequency(measures, CRITERIA[request.criterion][2])
+        frequency = pool_frequency(measures, CRITERIA[request.criterion].frequency)
         _, pairs = measures[0].contacts(request.criterion, 0, 1)
         return Inputs(
             residues=residues,

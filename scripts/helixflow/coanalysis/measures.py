@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -45,11 +45,21 @@ DATASETS = {
 }
 #: Attributes of the file that measures of one structure have in common.
 SETTINGS = ("cutoff_nm", "heavy_cutoff_nm", "min_separation", "neighbour_radius_nm")
-#: Of each criterion of contacts: the numbers per frame, the pairs, and their frequencies.
+
+
+class Criterion(NamedTuple):
+    """Datasets of contacts by a criterion: numbers in each frame, pairs, frequency of each pair."""
+
+    counts: str
+    pairs: str
+    frequency: str
+
+
 CRITERIA = {
-    "alphas": ("frame/contacts", "contact/alphas", "pair/contact_frequency"),
-    "heavy": ("frame/heavy_contacts", "contact/heavy", "pair/heavy_contact_frequency"),
+    "alphas": Criterion("frame/contacts", "contact/alphas", "pair/contact_frequency"),
+    "heavy": Criterion("frame/heavy_contacts", "contact/heavy", "pair/heavy_contact_frequency"),
 }
+#: What names a residue.
 _PLACE = ("chain", "number", "insertion", "code")
 
 
@@ -127,7 +137,7 @@ class Measures:
             Number of contacts of each frame, and the pairs i * N + j of all of them, frame after frame.
         """
         ends = self._ends[criterion]
-        pairs = self.read(CRITERIA[criterion][1], int(ends[start]), int(ends[stop]))
+        pairs = self.read(CRITERIA[criterion].pairs, int(ends[start]), int(ends[stop]))
         return np.diff(ends[start : stop + 1]), pairs
 
     def check_residues(self, residues: Sequence[Residue], residues_file: str | os.PathLike[str]) -> None:
@@ -158,6 +168,6 @@ class Measures:
     def _ends(self) -> dict[str, NDArray[np.int64]]:
         """Where the contacts of each frame begin in the list of all, and the last ones end: (T + 1,)."""
         return {
-            criterion: np.concatenate([[0], np.cumsum(self.read(numbers))])
-            for criterion, (numbers, *_) in CRITERIA.items()
+            name: np.concatenate([[0], np.cumsum(self.read(criterion.counts))])
+            for name, criterion in CRITERIA.items()
         }

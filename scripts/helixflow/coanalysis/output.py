@@ -192,11 +192,11 @@ def write_means(
     for name in _RESIDUE_SHARES:
         values = [one.read(f"residue/{name}") for one in measures]
         put(group, f"residue/{name}", np.average(values, axis=0, weights=frames))
-    for which, (numbers, _, frequencies) in CRITERIA.items():
-        frequency = pool_frequency(measures, frequencies)
-        put(group, frequencies, frequency)
-        put(group, numbers.replace("frame/", "residue/"), frequency.sum(axis=1))
-        if which == criterion:
+    for name, datasets in CRITERIA.items():
+        frequency = pool_frequency(measures, datasets.frequency)
+        put(group, datasets.frequency, frequency)
+        put(group, datasets.counts.replace("frame/", "residue/"), frequency.sum(axis=1))
+        if name == criterion:
             # Vectors of unlinked residues are zero, so their contacts add nothing.
             context = frequency @ embedding.vectors
             context[~embedding.linked] = np.nan

@@ -39,7 +39,7 @@ def write_measures(path: Path, parts: Iterable[Part], task: Task) -> None:
         for part in parts:
             _write_frames(file, sums.frames, part)
             for criterion, contacts in part.contacts.items():
-                _append(file[CRITERIA[criterion][1]], contacts)
+                _append(file[CRITERIA[criterion].pairs], contacts)
             sums.add(part)
         for name, values in sums.means().items():
             _put(file, name, values)
@@ -72,10 +72,10 @@ class _Sums:
         means = {"residue/rmsf_nm": np.sqrt(np.maximum(square, 0) / self.frames)}
         for name, count in self._counts.items():
             means[f"residue/{name}"] = count / self.frames
-        for criterion, (_, _, frequency) in CRITERIA.items():
+        for name, criterion in CRITERIA.items():
             n_residue = len(self._square)
-            half = self._pairs[criterion].reshape(n_residue, n_residue)
-            means[frequency] = (half + half.T) / self.frames
+            half = self._pairs[name].reshape(n_residue, n_residue)
+            means[criterion.frequency] = (half + half.T) / self.frames
         return means
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.compare.records import Measured, Number, Reader, Record, digest_of
+from helixflow.embeddings.contact_reading import open_contacts
 from helixflow.embeddings.reading import open_embedding, open_pooled
-from helixflow.embeddings.store import open_part
 from helixflow.tables import read_rows
 
 Floats = NDArray[np.float64]
@@ -114,21 +114,11 @@ def _read_maps(path: Path) -> Iterator[Record]:
     folder = path.parent.absolute()
     uris = {protein: _absolute(uri, folder) for protein, uri in read_rows(path, ["protein", "uri"])}
     for protein, uri in sorted(uris.items()):
-        yield Record((protein,), digest_of(_open_map(uri).tobytes()), uri)
-
-
-def _open_map(uri: str) -> Floats:
-    """Read a contact map, (L, L) float16, without what computes them: see `open_contacts`."""
-    name, _, protein = uri.rpartition("#")
-    with open_part(Path(name)) as part:
-        place = part["protein"][:].tolist().index(protein.encode("ascii"))
-        length, (first, last) = int(part["length"][place]), part["offset"][place : place + 2]
-        values: Floats = part["contact"][first:last].reshape(length, length)
-        return values
+        yield Record((protein,), digest_of(open_contacts(uri).tobytes()), uri)
 
 
 def _measure_maps(a: str, b: str) -> Measured:
-    left, right = (_open_map(uri).astype(np.float64) for uri in (a, b))
+    left, right = (open_contacts(uri).astype(np.float64) for uri in (a, b))
     if left.shape != right.shape:
         return Measured("residues", [str(len(left)), str(len(right))])
     difference = np.abs(left - right)

@@ -6,6 +6,7 @@ import os
 
 import h5py
 
+from helixflow.coanalysis.measures import CRITERIA
 from helixflow.report.analysis import curves_of, places_of
 from helixflow.report.blocks import Figure, Section, number, plural
 from helixflow.report.figures import curves, split_map
@@ -14,7 +15,7 @@ from helixflow.report.motion import motion_part
 from helixflow.report.statistics import relation_part, statistics_part
 
 #: What a contact is by each criterion.
-CRITERIA = {"alphas": "their C-alphas", "heavy": "two of their heavy atoms"}
+WORDS = {"alphas": "their C-alphas", "heavy": "two of their heavy atoms"}
 
 
 def coanalysis_parts(
@@ -60,7 +61,7 @@ def contacts_part(name: str, h5: h5py.File, figured: bool, where: str) -> Sectio
 
 def _criterion(h5: h5py.File) -> str:
     cutoff = number(float(h5.attrs["cutoff_nm"])), number(float(h5.attrs["heavy_cutoff_nm"]))
-    asked = CRITERIA[_text(h5.attrs["criterion"])]
+    asked = WORDS[_text(h5.attrs["criterion"])]
     return (
         f"Two residues are in contact where their C-alphas are closer than {cutoff[0]} nm, or by the other "
         f"criterion two of their heavy atoms closer than {cutoff[1]} nm; those of one chain from "
@@ -92,8 +93,8 @@ def _coverage(h5: h5py.File) -> list[str]:
 
 
 def _contact_figures(h5: h5py.File) -> list[Figure]:
-    asked = CRITERIA[_text(h5.attrs["criterion"])]
-    frequency = "heavy_contact_frequency" if _text(h5.attrs["criterion"]) == "heavy" else "contact_frequency"
+    criterion = _text(h5.attrs["criterion"])
+    asked = WORDS[criterion]
     return [
         Figure(
             "Contacts over time",
@@ -117,7 +118,7 @@ def _contact_figures(h5: h5py.File) -> list[Figure]:
         Figure(
             "Contacts beside embeddings",
             split_map(
-                h5[f"pair/{frequency}"][:],
+                h5[CRITERIA[criterion].frequency][:],
                 h5["pair/embedding_cosine"][:],
                 places_of(h5),
                 "above the diagonal: contact frequency (share of frames)",

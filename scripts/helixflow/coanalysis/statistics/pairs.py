@@ -136,15 +136,6 @@ def separation_bins(separation: Integers) -> dict[str, NDArray[np.bool_]]:
     return bins
 
 
-def spearman(x: Floats, y: Floats) -> float:
-    """Return Spearman's rank correlation; NaN for fewer than 3 values or when all of one are equal."""
-    if len(x) < LEAST_PAIRS:
-        return float("nan")
-    rank_x, rank_y = centred_ranks(x), centred_ranks(y)
-    scale = np.sqrt((rank_x @ rank_x) * (rank_y @ rank_y))
-    return float(rank_x @ rank_y / scale) if scale > 0 else float("nan")
-
-
 def centred_ranks(values: Floats) -> Floats:
     """Return twice the ranks less their mean, which are whole numbers; equal values share the mean of theirs.
 

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helixflow.coanalysis.measures import CRITERIA
 from helixflow.coanalysis.statistics.attention import write_attention
 from helixflow.coanalysis.statistics.datasets import put
 from helixflow.coanalysis.statistics.nulls import Shifts, Shuffles, effect_size, two_sided
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
 
 log = logging.getLogger(__name__)
-
-#: By criterion: the dataset of its contact frequencies.
-FREQUENCY = {"alphas": "pair/contact_frequency", "heavy": "pair/heavy_contact_frequency"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def write_statistics(
     if file is not None:
         _write_correlations(file, pairs, correlations, settings)
         write_series(file)
-        write_attention(file, file[FREQUENCY[file.attrs["criterion"]]][:])
+        write_attention(file, _read_frequency(file))
         write_rmsf(file, residues, predictions)
         _write_counts(file)
         log.info("%d pairs, %d permutations, %d shifts", len(pairs.first), settings.permutations,
@@ -85,12 +83,18 @@ def write_statistics(
 
 def _read_pairs(file: h5py.File) -> Pairs:
     return choose_pairs(
-        file[FREQUENCY[file.attrs["criterion"]]][:],
+        _read_frequency(file),
         file["pair/embedding_cosine"][:],
         file["residue/row"][:] > 0,
         np.unique(file["residue/chain"][:], return_inverse=True)[1],
         int(file.attrs["min_separation"]),
     )
+
+
+def _read_frequency(file: h5py.File) -> Floats:
+    """Read (N, N): in what share of the frames each pair is in contact by the criterion asked for."""
+    frequency: Floats = file[CRITERIA[file.attrs["criterion"]].frequency][:]
+    return frequency
 
 
 def _correlate(comm: Intracomm, pairs: Pairs, settings: StatisticsSettings) -> _Correlations:
@@ -141,7 +145,7 @@ def _write_correlations(
 
 def _write_counts(file: h5py.File) -> None:
     """Write what was counted, as attributes of ``/statistics``."""
-    frequency, linked = file[FREQUENCY[file.attrs["criterion"]]][:], file["residue/row"][:] > 0
+    frequency, linked = _read_frequency(file), file["residue/row"][:] > 0
     statuses = Counter(status.decode() for status in file["residue/status"][:])
     file["statistics"].attrs.update(
         frames=len(file["frame/time_ps"]),
