@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from helixflow.report.canvas import (
     line_styles,
     shorten,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = NDArray[np.floating[Any]]
 #: Chain, number and insertion code of a residue in the file of its structure.
@@ -205,17 +208,27 @@ def split_map(
         below_image = axes.imshow(
             np.ma.masked_where(~above.T, lower), cmap=_shades("Oranges"), interpolation_stage="data"
         )
-        axes.set_facecolor("#f1f3f5")
-        ticks = residue_ticks(places)
-        axes.set_xticks(list(ticks), ticks.values())
-        axes.set_yticks(list(ticks), ticks.values())
-        axes.set_xlabel(_RESIDUE)
-        axes.set_ylabel(_RESIDUE)
+        name_pairs(axes, places)
         colour_bar(axes, above_image, upper_label, "top")
         colour_bar(axes, below_image, lower_label, "bottom")
-    first, second = np.triu_indices(len(upper), 1)
+    return finish(pair_columns(places, {upper_label: upper, lower_label: lower}))
+
+
+def name_pairs(axes: Axes, places: Sequence[Place]) -> None:
+    """Name the residues along both axes of a map, on a ground that tells pairs without a value."""
+    axes.set_facecolor("#f1f3f5")
+    ticks = residue_ticks(places)
+    axes.set_xticks(list(ticks), ticks.values())
+    axes.set_yticks(list(ticks), ticks.values())
+    axes.set_xlabel(_RESIDUE)
+    axes.set_ylabel(_RESIDUE)
+
+
+def pair_columns(places: Sequence[Place], maps: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
+    """Give the pairs of N residues as columns, and what symmetric (N, N) matrices say of each."""
+    first, second = np.triu_indices(len(places), 1)
     pairs = residue_columns(places, first, "first ") | residue_columns(places, second, "second ")
-    return finish(pairs | {upper_label: upper[first, second], lower_label: lower[first, second]})
+    return pairs | {label: values[first, second] for label, values in maps.items()}
 
 
 def _shades(name: str) -> Any:

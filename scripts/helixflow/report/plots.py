@@ -16,18 +16,15 @@ from numpy.typing import NDArray
 from helixflow.report.blocks import Drawing
 from helixflow.report.blocks import number as short_number
 from helixflow.report.canvas import COLOURS, GREY, INK, LINE, MARKS, colour_bar, drawing, label_axes, shorten
-from helixflow.report.figures import Place, residue_columns, residue_ticks
+from helixflow.report.figures import Array, Place, name_pairs, pair_columns, residue_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Array = NDArray[np.floating[Any]]
 
 #: Points or lines above which they become an image within the drawing, so that it stays small.
 MOST_SHAPES = 600
 #: Of a map, odd so that 0 has one.
 SHADES = 33
-_RESIDUE = "residue, numbered as in the structure"
 
 
 @dataclass(frozen=True)
@@ -49,16 +46,9 @@ def signed_map(values: Array, places: Sequence[Place], label: str) -> Drawing:
     shades = mpl.colormaps["PuOr"].resampled(SHADES)
     with drawing(5.0, 5.0) as (axes, finish):
         image = axes.imshow(values, vmin=-1, vmax=1, cmap=shades, interpolation_stage="data")
-        axes.set_facecolor("#f1f3f5")
-        ticks = residue_ticks(places)
-        axes.set_xticks(list(ticks), ticks.values())
-        axes.set_yticks(list(ticks), ticks.values())
-        axes.set_xlabel(_RESIDUE)
-        axes.set_ylabel(_RESIDUE)
+        name_pairs(axes, places)
         colour_bar(axes, image, label, "top")
-    first, second = np.triu_indices(len(values), 1)
-    pairs = residue_columns(places, first, "first ") | residue_columns(places, second, "second ")
-    return finish(pairs | {label: values[first, second]})
+    return finish(pair_columns(places, {label: values}))
 
 
 def planes(
