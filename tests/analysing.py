@@ -1,13 +1,15 @@
-"""The co-analysis in process, and measures of replicas as tests want them."""
+"""The co-analysis in process, how to start it on ranks, and measures of replicas as tests want them."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
@@ -25,6 +27,8 @@ from helixflow.tables import write_rows
 
 CUTOFF_NM, HEAVY_CUTOFF_NM, SEPARATION, RADIUS_NM = 0.8, 0.45, 3, 1.0
 SETTINGS = Settings(CUTOFF_NM, HEAVY_CUTOFF_NM, SEPARATION, RADIUS_NM)
+MPIRUN = ["mpirun", "--quiet", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none"]
+needs_mpi = pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH")
 
 
 class Alone:

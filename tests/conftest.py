@@ -1,5 +1,6 @@
 """What the tests share: the bundled data set, the real data beside the checkout, one thread per process."""
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -29,13 +30,24 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory) -> Path:
-    """The whole chain, run once for all tests; one that changes something works on a copy."""
+    """The whole chain, run once for all tests; one that changes something works on a copy.
+
+    Processes of pytest that share the tests (-n) wait for the first of them to run it, and have a copy each,
+    since a folder is locked while Snakemake is at work in it.
+    """
     if not (shutil.which("gmx") and shutil.which("mpirun")):
         pytest.skip("gmx and mpirun are not on PATH (make setup)")
-    folder = tmp_path_factory.mktemp("chain")
-    write_inputs(folder)
-    snakemake(folder)
-    return folder
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared_chain"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "whole").exists():
+            (shared / "run").mkdir(exist_ok=True)
+            write_inputs(shared / "run")
+            snakemake(shared / "run")
+            (shared / "whole").touch()
+    return Path(shutil.copytree(shared / "run", tmp_path_factory.mktemp("chain") / "run", symlinks=True))
 
 
 @pytest.fixture

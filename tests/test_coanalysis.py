@@ -24,10 +24,12 @@ from scipy.spatial.transform import Rotation
 
 from analysing import (
     CUTOFF_NM,
+    MPIRUN,
     SEPARATION,
     analyse,
     contacts_of,
     measure,
+    needs_mpi,
     request_of,
     write_inputs,
     write_measures,
@@ -49,9 +51,7 @@ from servers import s3_service
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:MDAnalysis")
 
-MPIRUN = ["mpirun", "--quiet", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none"]
 WIDTH, K = 24, 3
-needs_mpi = pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH")
 
 
 @dataclass

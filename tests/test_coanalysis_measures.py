@@ -23,10 +23,11 @@ from MDAnalysis.lib.distances import distance_array
 from MDAnalysis.lib.formats.libmdaxdr import TRRFile
 from scipy.spatial.transform import Rotation
 
+from analysing import MPIRUN, SETTINGS, measure, needs_mpi
 from conftest import ROOT
 from helixflow.coanalysis.measures import DATASETS, Measures
 from helixflow.coanalysis.molecule import read_molecule
-from helixflow.coanalysis.replica import Settings, find_contacts, measure_block, prepare
+from helixflow.coanalysis.replica import find_contacts, measure_block, prepare
 from helixflow.coanalysis.secondary import assign
 from helixflow.coanalysis.trajectory import BLOCK_FRAMES, find_frames, read_frames
 from helixflow.errors import MismatchError
@@ -36,10 +37,6 @@ from helixflow.trajectories.packed import unpack_frame
 from xtc import change_frames, read_xtc, write_xtc
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-
-SETTINGS = Settings(cutoff_nm=0.8, heavy_cutoff_nm=0.45, min_separation=3, neighbour_radius_nm=1.0)
-MPIRUN = ["mpirun", "--quiet", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none"]
-needs_mpi = pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH")
 
 
 @dataclass
@@ -68,10 +65,14 @@ class Case:
         return prepare(*(str(self.path(name)) for name in names), SETTINGS)
 
     def measures(self, ranks: int = 1) -> Measures:
-        if not self.path(f"{ranks}.h5").is_file():
+        """Measure the replica, once for each number of ranks; one rank is this process."""
+        path = self.path(f"{ranks}.h5")
+        if ranks == 1 and not path.is_file():
+            measure(self.path("residues.tsv"), self.folder, path)
+        elif not path.is_file():
             done = self.run(ranks)
             assert done.returncode == 0, done.stderr
-        return Measures(self.path(f"{ranks}.h5"), 1)
+        return Measures(path, 1)
 
     def universe(self) -> mda.Universe:
         return mda.Universe(self.path("protein.pdb"), self.path("protein.xtc"))
@@ -129,7 +130,6 @@ def case(trpcage, tmp_path):
 # Against MDAnalysis
 
 
-@needs_mpi
 @pytest.mark.parametrize("name", ["trpcage", "adk"])
 def test_motion_is_that_of_mdanalysis(name, request):
     case = request.getfixturevalue(name)
@@ -147,7 +147,6 @@ def test_motion_is_that_of_mdanalysis(name, request):
         np.testing.assert_allclose(found.read("residue/rmsf_nm") * 10, wanted, rtol=0, atol=1e-5)
 
 
-@needs_mpi
 def test_adk_is_whole_or_refused(adk):
     with adk.measures() as found:
         assert found.read("frame/rg_nm")[0] * 10 == pytest.approx(19.65, abs=0.005)
@@ -170,7 +169,6 @@ def differ(found, wanted, distances, cutoff):
     return ((found != wanted) & (np.abs(distances - cutoff) > 1e-5)).any()
 
 
-@needs_mpi
 @pytest.mark.parametrize("name", ["trpcage", "adk"])
 @pytest.mark.parametrize(
     ("criterion", "cutoff", "chosen"), [("alphas", 8, "name CA"), ("heavy", 4.5, "not name H* 1H* 2H* 3H*")]
@@ -200,7 +198,6 @@ def test_contacts_are_those_of_distances(name, criterion, cutoff, chosen, reques
     np.testing.assert_allclose(frequency, total / len(counts), atol=1e-12)
 
 
-@needs_mpi
 @pytest.mark.parametrize("name", ["trpcage", "adk"])
 def test_neighbours_are_counted_about_the_c_betas(name, request):
     case = request.getfixturevalue(name)
@@ -213,7 +210,6 @@ def test_neighbours_are_counted_about_the_c_betas(name, request):
         np.testing.assert_allclose(found.read("residue/neighbours"), np.mean(counts, axis=0), atol=0.021)
 
 
-@needs_mpi
 @pytest.mark.parametrize("name", ["trpcage", "adk"])
 def test_secondary_structure_is_that_of_mdanalysis(name, request):
     case = request.getfixturevalue(name)
@@ -352,7 +348,6 @@ def test_one_two_and_three_ranks_write_the_same_bytes_and_nothing_else(case):
     assert set(case.folder.rglob("*")) - before == set(files)
 
 
-@needs_mpi
 def test_the_file_tells_what_it_is(trpcage):
     with trpcage.measures() as found, h5py.File(found.path) as file:
         assert found.settings == vars(SETTINGS) and file.attrs["trajectory"] == "protein.xtc"
@@ -367,7 +362,6 @@ def test_the_file_tells_what_it_is(trpcage):
         found.check_residues(read_residues(trpcage.path("residues.tsv")), "residues.tsv")
 
 
-@needs_mpi
 def test_measures_that_do_not_belong_together_are_refused(trpcage, tmp_path):
     residues = read_residues(trpcage.path("residues.tsv"))
     other = [*residues[:-1], Residue(19, "A", 31, "", "SER", "S")]
@@ -390,7 +384,6 @@ def test_measures_that_do_not_belong_together_are_refused(trpcage, tmp_path):
         Measures(path, 2)
 
 
-@needs_mpi
 def test_contacts_of_some_frames_are_read_alone(trpcage):
     with trpcage.measures() as measures:
         counts, pairs = measures.contacts("alphas", 3, 7)

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 import subprocess
 import sys
 
@@ -12,7 +11,7 @@ import pytest
 from scipy.stats import binomtest, kstest, rankdata, spearmanr
 
 from analyses import Made, autocorrelated, contact_frequency
-from analysing import Alone
+from analysing import MPIRUN, Alone, needs_mpi
 from conftest import ROOT
 from helixflow.coanalysis.geometry import cosine_matrix
 from helixflow.coanalysis.statistics import StatisticsSettings, write_statistics
@@ -539,7 +538,7 @@ write_statistics(comm, file, StatisticsSettings(60, 3), vectors)
 """
 
 
-@pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH")
+@needs_mpi
 def test_any_number_of_ranks_writes_the_same(codes, tmp_path):
     made = made_with_all(codes)
     np.save(tmp_path / "vectors.npy", made.vectors)
@@ -549,8 +548,8 @@ def test_any_number_of_ranks_writes_the_same(codes, tmp_path):
     contents = [(tmp_path / "1.h5").read_bytes()]
     for ranks in (2, 3):
         path = made.write(tmp_path / f"{ranks}.h5")
-        command = ["mpirun", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none", "-n", str(ranks)]
-        command += [sys.executable, "-m", "mpi4py", tmp_path / "program.py", path, tmp_path / "vectors.npy"]
+        program = [sys.executable, "-m", "mpi4py", tmp_path / "program.py", path, tmp_path / "vectors.npy"]
+        command = [*MPIRUN, "-n", str(ranks), *program]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"}
         subprocess.run(command, check=True, env=environment, timeout=60)
         contents.append(path.read_bytes())

@@ -293,9 +293,11 @@ def test_a_charge(whole, copy):
 def test_a_key_of_the_set_up(whole, copy):
     path = copy / f"structures/{MOLECULE}/setup.json"
     content = json.loads(path.read_text())
-    own(path).write_text(json.dumps(content | {"ions": {"NA": 12, "CL": 10}}))
+    number = content["ions"]["NA"]
+    content["ions"]["NA"] += 1
+    own(path).write_text(json.dumps(content))
     one = only_difference(compared(whole, copy), "structures", MOLECULE, "setup.json")
-    assert (one["record"], one["a"], one["b"]) == ("ions/NA", "11", "12")
+    assert (one["record"], one["a"], one["b"]) == ("ions/NA", str(number), str(number + 1))
 
 
 def frames_of(path: Path) -> list:
@@ -592,7 +594,9 @@ def test_a_file_that_is_cut_short_is_named(whole, copy, name):
     path = copy / name
     content = path.read_bytes()
     path.unlink()
-    path.write_bytes(content[: len(content) * 2 // 3 + 1])
+    cut = len(content) * 2 // 3 + 1
+    # A number of a table may be whole without its last digits; a row is not without its last columns.
+    path.write_bytes(content[: content.rindex(b"\t", 0, cut) if name.endswith(".tsv") else cut])
     if name.endswith(".pdb"):
         path.write_bytes(content.replace(b"ATOM     20", b"ATOM   nope", 1).replace(b" 151 ", b" 1x1 ", 1))
     with pytest.raises(SourceError) as error:
