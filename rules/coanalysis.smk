@@ -20,7 +20,6 @@ Writes  results/coanalysis/{structure}{temperature}/{replica}.h5      what was m
 rule measure_replica:
     """Measure motion and contacts in every frame of one replica; the ranks share the frames."""
     input:
-        program=f"{workflow.basedir}/scripts/measure_replica.py",
         residues="results/structures/{structure}/residues.tsv",
         topology="results/trajectories/{structure}{temperature}/{replica}/protein.pdb",
         trajectory="results/trajectories/{structure}{temperature}/{replica}/protein.xtc",
@@ -34,6 +33,8 @@ rule measure_replica:
         "../envs/coanalysis.yaml"
     threads: lookup("coanalysis/ranks", within=config)
     resources:
+        # No input: what was made by another checkout stands.
+        program=f"{workflow.basedir}/scripts/measure_replica.py",
         # A workstation's; profiles of clusters name the launcher of theirs.
         mpi="mpirun --quiet --oversubscribe --allow-run-as-root --bind-to none",
         tasks=lookup("coanalysis/ranks", within=config),
@@ -45,7 +46,7 @@ rule measure_replica:
         min_separation=lookup("coanalysis/min_separation", within=config),
         neighbour_radius_nm=lookup("coanalysis/neighbour_radius_nm", within=config),
     shell:
-        "{resources.mpi} -n {resources.tasks} python -m mpi4py {input.program:q}"
+        "{resources.mpi} -n {resources.tasks} python -m mpi4py {resources.program:q}"
         " --residues {input.residues:q} --topology {input.topology:q} --trajectory {input.trajectory:q}"
         " --cutoff-nm {params.cutoff_nm} --heavy-cutoff-nm {params.heavy_cutoff_nm}"
         " --min-separation {params.min_separation} --neighbour-radius-nm {params.neighbour_radius_nm}"
@@ -55,7 +56,6 @@ rule measure_replica:
 rule analyse_structure:
     """Bring the replicas of one structure and its embeddings together; the ranks share frames and permutations."""
     input:
-        program=f"{workflow.basedir}/scripts/analyse_structure.py",
         residues="results/structures/{structure}/residues.tsv",
         links="results/links/{structure}.tsv",
         index="results/embeddings/index.parquet",
@@ -75,6 +75,8 @@ rule analyse_structure:
         "../envs/coanalysis.yaml"
     threads: lookup("coanalysis/ranks", within=config)
     resources:
+        # No input: what was made by another checkout stands.
+        program=f"{workflow.basedir}/scripts/analyse_structure.py",
         mpi="mpirun --quiet --oversubscribe --allow-run-as-root --bind-to none",
         tasks=lookup("coanalysis/ranks", within=config),
         mem_mb=1000 + 500 * config["coanalysis"]["ranks"],
@@ -86,7 +88,7 @@ rule analyse_structure:
         permutations=lookup("coanalysis/permutations", within=config),
         seed=lookup("coanalysis/permutation_seed", within=config),
     shell:
-        "{resources.mpi} -n {resources.tasks} python -m mpi4py {input.program:q}"
+        "{resources.mpi} -n {resources.tasks} python -m mpi4py {resources.program:q}"
         " --residues {input.residues:q} --links {input.links:q} --index {input.index:q}"
         " --contacts {input.contacts:q} --measures {input.measures:q} --replicas {params.replicas}"
         " --criterion {params.criterion} --components {params.components}"

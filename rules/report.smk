@@ -146,7 +146,6 @@ rule compare_runs:
     input:
         rules.record_run.input,
         rules.record_run.output,
-        program=f"{workflow.basedir}/scripts/compare_runs.py",
         other=compared_run,
     output:
         json="results/report/compare.json",
@@ -158,12 +157,13 @@ rule compare_runs:
     conda:
         "../envs/report.yaml"
     resources:
+        program=f"{workflow.basedir}/scripts/compare_runs.py",
         mem_mb=2000,
         runtime=240,
     params:
         other=lookup("report/compare_with", within=config),
     shell:
-        "python {input.program:q} . {params.other:q} --exit-zero --json {output.json:q} --text {output.text:q}"
+        "python {resources.program:q} . {params.other:q} --exit-zero --json {output.json:q} --text {output.text:q}"
         " 2>&1 | tee {log:q}"
 
 
