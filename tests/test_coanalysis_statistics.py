@@ -24,7 +24,7 @@ from helixflow.coanalysis.statistics.attention import (
 from helixflow.coanalysis.statistics.nulls import Shifts, Shuffles, effect_size, two_sided
 from helixflow.coanalysis.statistics.over_time import summarise, tell
 from helixflow.coanalysis.statistics.pairs import centred_ranks, choose_pairs
-from helixflow.coanalysis.statistics.ridge import PENALTIES, Moments, Regression, learn, standardise
+from helixflow.coanalysis.statistics.ridge import PENALTIES, Regression, Sums, learn, standardise
 from helixflow.coanalysis.statistics.rmsf import GAP, leave_out, predict_rmsf, r_squared, read_residues
 from helixflow.series import autocorrelation_time, block_error, inefficiency
 
@@ -334,10 +334,10 @@ def test_both_forms_of_the_regression_solve_the_normal_equations():
     weights_few = np.linalg.solve(x[few].T @ x[few] + strength_few * np.eye(12), x[few].T @ target[few])
     dual = Regression(x[few], target[few]).predict(x[test], penalty)
     np.testing.assert_allclose(dual, x[test] @ weights_few + target[few].mean(), atol=1e-10)
-    whole = Moments.of(features, target) - Moments.of(features[test], target[test])
+    whole = Sums.of(features, target) - Sums.of(features[test], target[test])
     [(slopes, constant)] = learn(whole, [penalty])
     np.testing.assert_allclose(features[test] @ slopes + constant, expected, atol=1e-9)
-    squares = Moments.of(features[test], target[test]).squares(slopes, constant)
+    squares = Sums.of(features[test], target[test]).squares(slopes, constant)
     assert squares == pytest.approx(((target[test] - expected) ** 2).sum(), rel=1e-9)
 
 

@@ -225,6 +225,19 @@ def _attention_blocks(h5: h5py.File) -> Blocks:
     if "attention" not in h5["statistics"]:
         return []
     group = h5["statistics/attention"]
+    return [
+        _precision_table(group),
+        *_pairs_table(h5, group["never_formed"], "Predicted, never formed",
+                      "Pairs among the L strongest that are in contact in no frame, the strongest first: "
+                      "errors of the model, contacts with another copy of the protein, or of a state that "
+                      "was not seen."),
+        *_pairs_table(h5, group["not_predicted"], "Formed, not predicted",
+                      "Contacts of most frames that are not among the L strongest: the model's family of "
+                      "proteins may lack them."),
+    ]  # fmt: skip
+
+
+def _precision_table(group: h5py.Group) -> Table:
     told = group.attrs
     rows = [
         (_AGAINST.get(against, against), top, count, _rounded(precision), _rounded(expected))
@@ -232,7 +245,7 @@ def _attention_blocks(h5: h5py.File) -> Blocks:
             group, "against", "top", "number", "precision", "expected"
         )
     ]
-    shown = table(
+    return table(
         "Are the contacts that the model's attention predicts made?",
         "against | strongest | pairs # | precision # | of random pairs #",
         rows,
@@ -242,16 +255,6 @@ def _attention_blocks(h5: h5py.File) -> Blocks:
         f"{number(100 * float(told['persistent_from']), 3)} % of them. Random pairs have the same distances "
         "in sequence.",
     )
-    return [
-        shown,
-        *_pairs_table(h5, group["never_formed"], "Predicted, never formed",
-                      "Pairs among the L strongest that are in contact in no frame, the strongest first: "
-                      "errors of the model, contacts with another copy of the protein, or of a state that "
-                      "was not seen."),
-        *_pairs_table(h5, group["not_predicted"], "Formed, not predicted",
-                      "Contacts of most frames that are not among the L strongest: the model's family of "
-                      "proteins may lack them."),
-    ]  # fmt: skip
 
 
 def _pairs_table(h5: h5py.File, group: h5py.Group, caption: str, note: str) -> Blocks:
