@@ -87,7 +87,7 @@ class Run:
         return learn_across(self.analyses, groups or self.related(), index)
 
 
-# ------------------------------------------------------------------ relatives
+# Relatives
 
 
 def test_relatives_share_proteins_groups_of_units_clusters_or_words(tmp_path):
@@ -140,7 +140,7 @@ def test_temperatures_are_of_one_structure(tmp_path):
     assert run.related() == {"300K": 1, "a.b": 2}
 
 
-# ------------------------------------------------------------------ learning
+# Learning
 
 
 def planted(sequence, seed=0):
@@ -237,7 +237,7 @@ def test_a_protein_that_the_index_lacks_is_named(tmp_path):
         run.learn()
 
 
-# ------------------------------------------------------------------ the table
+# The table
 
 
 def test_the_table_has_a_row_for_each_with_what_the_files_say(tmp_path):
