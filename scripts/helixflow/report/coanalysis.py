@@ -46,7 +46,7 @@ def coanalysis_parts(
             contacts_part(name, h5, figured, where),
             relation_part(name, h5, figured, where),
             latent_part(name, h5, figured, where),
-            statistics_part(name, h5, figured, where),
+            statistics_part(name, h5, where),
         ]
 
 

@@ -36,7 +36,7 @@ _AGAINST = {"start": "contacts of the starting structure", "persistent": "contac
 Blocks = list[str | Table | Figure | View]
 
 
-def statistics_part(name: str, h5: h5py.File, figured: bool, where: str) -> Section:
+def statistics_part(name: str, h5: h5py.File, where: str) -> Section:
     """Show the statistics of a structure, with words on what they say."""
     statistics = h5["statistics"]
     section = Section(f"structure-{name}-statistics", f"Statistics{where}")
@@ -48,9 +48,8 @@ def statistics_part(name: str, h5: h5py.File, figured: bool, where: str) -> Sect
 
 def relation_part(name: str, h5: h5py.File, figured: bool, where: str) -> Section:
     """Show whether residues that meet have similar embeddings, and what chance would give."""
-    section = Section(f"structure-{name}-relation", f"Do contacts and embeddings go together{where}?")
-    section.blocks += _cosine_blocks(h5, figured)
-    return section
+    title = f"Do contacts and embeddings go together{where}?"
+    return Section(f"structure-{name}-relation", title, _cosine_blocks(h5, figured))
 
 
 def p_words(p: float, permutations: int) -> str:
