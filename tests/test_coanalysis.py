@@ -292,8 +292,8 @@ def test_rmsd_to_the_mean_is_that_of_mdanalysis(trpcage, found):
 def test_cross_correlation_is_that_of_its_definition(trpcage, found):
     groups = [(found, trpcage.alphas), *((found[f"replica/{n}"], trpcage.alphas[n - 1 : n]) for n in (1, 2))]
     for group, replicas in groups:
-        alphas = superpose(np.concatenate(replicas).astype(float), trpcage.alphas[0][0].astype(float))
-        moved = alphas - alphas.mean(axis=0)
+        laid = [superpose(each.astype(float), trpcage.alphas[0][0].astype(float)) for each in replicas]
+        moved = np.concatenate([alphas - alphas.mean(axis=0) for alphas in laid])
         wanted = np.empty((20, 20))
         for i in range(20):
             for j in range(20):

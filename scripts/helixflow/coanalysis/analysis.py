@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -117,6 +118,7 @@ def _write_survey(file: h5py.File, parts: Iterator[Survey], task: Task, componen
     """Write what a first pass gives, in the order of the blocks, and sum it up."""
     n_residue, firsts = len(task.reference), _first_rows(task)
     motion, weights, contact = Moments.nothing(3 * n_residue), None, None
+    within = motion.products
     for number, of_replica in groupby(parts, key=lambda part: part.block.replica):
         own, measures = Moments.nothing(3 * n_residue), task.measures[number]
         for part in of_replica:
@@ -127,8 +129,10 @@ def _write_survey(file: h5py.File, parts: Iterator[Survey], task: Task, componen
         group = file[f"replica/{measures.replica}"]
         write_means(group, [measures], task.embedding, task.criterion, cross_correlation(own))
         group["pair/embedding_cosine"] = file["pair/embedding_cosine"]
-        motion += own
-    write_means(file, task.measures, task.embedding, task.criterion, cross_correlation(motion))
+        motion, within = motion + own, within + own.products
+    # Where replicas stand apart is no motion: each moves about its own mean.
+    pooled = cross_correlation(replace(motion, products=within))
+    write_means(file, task.measures, task.embedding, task.criterion, pooled)
     assert weights is not None and contact is not None
     return Spaces(
         mean=motion.mean.reshape(n_residue, 3),

@@ -58,7 +58,10 @@ DATASETS = {
     "pair/contact_frequency": ("1", "(N, N) share of the frames in which the pair is in contact"),
     "pair/heavy_contact_frequency": ("1", "(N, N) the same of contacts by heavy atoms"),
     "pair/embedding_cosine": ("1", "(N, N) cosine of the residues' embeddings; NaN if one has none"),
-    "pair/cross_correlation": ("1", "(N, N) dynamic cross-correlation of the C-alphas; NaN if one is still"),
+    "pair/cross_correlation": (
+        "1",
+        "(N, N) dynamic cross-correlation of C-alphas about the replica's mean; NaN if still",
+    ),
     "pair/start_contact": ("", "(N, N) whether in contact in the first frame of the first replica"),
     "pair/predicted_contact": ("1", "(N, N) contact as predicted from attention; NaN where there is none"),
     "components/motion/variance": ("nm^2", "(K,) variance of the C-alphas along each component"),
