@@ -41,6 +41,7 @@ from helixflow.report.structures import (
     read_structures,
     setup_part,
     structures_table,
+    temperatures_K,
 )
 from helixflow.report.view import page_programs
 
@@ -103,7 +104,7 @@ def write_report(
             ),
             structures_section(structures),
             *brought_sections(files),
-            *across_sections(files.structures_table, files.across),
+            *across_sections(files.structures_table, files.across, temperatures_K(structures)),
             *([comparison_section(comparison)] if isinstance(comparison, str | os.PathLike) else []),
             provenance_section(record),
         ]

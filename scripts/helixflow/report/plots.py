@@ -1,7 +1,7 @@
 """The kinds of figures that only the co-analysis has: plain arrays in, drawings with what they show out.
 
-Values without a sign have the colours of viridis, those with one the colours of PuOr about white: both are
-read alike by colour-blind readers and in grey, since lightness tells them.
+Values without a sign have the colours of viridis, those with one the colours of `SIGNED` about white: both
+are read alike by colour-blind readers, since lightness tells them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 
 from helixflow.report.blocks import Drawing
 from helixflow.report.blocks import number as short_number
-from helixflow.report.canvas import COLOURS, GREY, INK, LINE, MARKS, colour_bar, drawing, label_axes, shorten
+from helixflow.report.canvas import (
+    COLOURS,
+    GREY,
+    INK,
+    LINE,
+    MARKS,
+    SIGNED,
+    colour_bar,
+    drawing,
+    label_axes,
+    shorten,
+)
 from helixflow.report.figures import Array, Place, name_pairs, pair_columns, residue_columns
 
 if TYPE_CHECKING:
@@ -43,7 +54,7 @@ def signed_map(values: Array, places: Sequence[Place], label: str) -> Drawing:
     import matplotlib as mpl
 
     # Few shades, white in the middle, keep the image small; the data have all digits.
-    shades = mpl.colormaps["PuOr"].resampled(SHADES)
+    shades = mpl.colormaps[SIGNED].resampled(SHADES)
     with drawing(5.0, 5.0) as (axes, finish):
         image = axes.imshow(values, vmin=-1, vmax=1, cmap=shades, interpolation_stage="data")
         name_pairs(axes, places)
@@ -179,7 +190,7 @@ def trace(
     Parameters
     ----------
     alphas : (N, 3)
-        In Å; NaN where a residue has none.
+        In nm; NaN where a residue has none.
     strands : (N,)
         Number of the unbroken chain of each residue; others are not joined.
     values : (N,)
@@ -194,23 +205,28 @@ def trace(
     shades = mpl.colormaps["viridis"].with_extremes(bad="#b4b9c1")
     flat = _flattened(alphas)
     joined = np.flatnonzero(np.diff(strands) == 0)
-    between = (values[joined] + values[joined + 1]) / 2
     with drawing(5.0, 4.6) as (axes, finish):
-        halves = np.stack([flat[joined, :2], flat[joined + 1, :2]], axis=1)
+        # Each half of what joins two residues has the colour of the nearer one.
+        first, second = flat[joined], flat[joined + 1]
+        middle = (first + second) / 2
+        ends = np.concatenate([np.stack([first, middle], axis=1), np.stack([middle, second], axis=1)])
+        of = np.concatenate([joined, joined + 1])
         # What lies behind is drawn first and thinner.
-        order = np.argsort(flat[joined, 2], kind="stable")
+        order = np.argsort(ends[:, :, 2].mean(axis=1), kind="stable")
         depth = np.linspace(1.2, 4.5, len(order))
-        lines = LineCollection(list(halves[order]), cmap=shades, linewidths=depth, capstyle="round",
+        lines = LineCollection(list(ends[order, :, :2]), cmap=shades, linewidths=depth, capstyle="round",
                                rasterized=len(order) > MOST_SHAPES)  # fmt: skip
-        lines.set_array(np.ma.masked_invalid(between[order]))
+        lines.set_array(np.ma.masked_invalid(values[of[order]]))
+        if np.isfinite(values).any():
+            lines.set_clim(np.nanmin(values), np.nanmax(values))
         axes.add_collection(lines)
         axes.autoscale_view()
         axes.set_aspect("equal", adjustable="datalim")
         _name_ends(axes, flat, strands, places)
-        label_axes(axes, "(Å)", "(Å)")
-        if np.isfinite(between).any():
+        label_axes(axes, "along the widest direction (nm)", "across it (nm)")
+        if np.isfinite(values).any():
             colour_bar(axes, lines, label, "top")
-    seen = {f"{axis} as drawn (Å)": flat[:, at] for at, axis in enumerate(("x", "y", "depth"))}
+    seen = {f"{axis} as drawn (nm)": flat[:, at] for at, axis in enumerate(("x", "y", "depth"))}
     return finish(residue_columns(places) | seen | {label: values})
 
 
@@ -222,8 +238,9 @@ def _name_ends(axes: Axes, flat: Array, strands: NDArray[np.int64], places: Sequ
         if np.isfinite(flat[at]).all():
             name = shorten(f"{chain} {number}{insertion}".strip(), 12)
             axes.annotate(
-                name, (flat[at, 0], flat[at, 1]), fontsize=8, color=LINE,
-                xytext=(3, 3), textcoords="offset points",
+                name, (flat[at, 0], flat[at, 1]), fontsize=9, color=INK, zorder=5,
+                xytext=(4, 4), textcoords="offset points",
+                bbox={"fc": "white", "ec": "none", "pad": 1.0, "alpha": 0.8},
             )  # fmt: skip
 
 

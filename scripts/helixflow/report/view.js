@@ -74,7 +74,6 @@
     viewer.setHoverDuration(60);
     figure.classList.add("live");
     viewer.zoomTo();
-    viewer.zoom(1.25);
     colour(0);
   }
 

@@ -38,6 +38,11 @@ FOLDS = 10
 #: Penalty where there is but one fold to learn from, so that none can be left out to choose it.
 ONE_FOLD_PENALTY = 1.0
 
+_TWO_GROUPS = (
+    "there are two groups alone, so one is learnt from and none is left to try out how strongly the weights "
+    f"should be held small; this strength, the penalty, is {ONE_FOLD_PENALTY:g}, which may be far off"
+)
+
 #: Weights (P,) and constant.
 Line = tuple[Floats, float]
 Reader = Callable[[Analysis], tuple[dict[str, Floats], Floats]]
@@ -112,7 +117,7 @@ def learn_across(analyses: Sequence[Analysis], groups: Mapping[str, int], index:
         for number in fold:
             for analysis in members[number]:
                 tried[number].add(*read(analysis), lines, mean)
-    note = f"two groups alone: the penalty is {ONE_FOLD_PENALTY:g}, not chosen" if len(folds) == 2 else ""
+    note = _TWO_GROUPS if len(folds) == 2 else ""
     return _describe(members, tried, note)
 
 
