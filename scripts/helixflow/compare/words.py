@@ -64,12 +64,8 @@ def verdict_lines(found: Json) -> list[str]:
         lines.append("No result differs that was compared.")
     else:
         follow = sum(one["cause"] == "follows" for one in results)
-        parts = (
-            "1 part of results differs" if len(results) == 1 else f"{len(results)} parts of results differ"
-        )
-        lines.append(
-            f"{parts}, {follow} of {'it' if len(results) == 1 else 'them'} made from others that do."
-        )
+        parts = "part of results differs" if len(results) == 1 else "parts of results differ"
+        lines.append(f"{len(results)} {parts}, of which {follow} made from others that do.")
     return lines
 
 

@@ -167,14 +167,7 @@ def structure_blocks(h5: h5py.File, backbone: Backbone, title: str) -> list[str 
     rmsf, own = h5["residue/rmsf_nm"][:], own_mode(h5)
     colourings = [
         by_value("RMSF", "RMSF of C-alpha", "nm", rmsf),
-        by_value(
-            "Embedding",
-            "context of a residue, along component 1 of the frames' embeddings",
-            "",
-            own,
-            SIGNED,
-            middle=True,
-        ),
+        by_value("Embedding", "context along component 1 of the embeddings", "", own, SIGNED, middle=True),
         by_kind("Secondary structure", "what a residue is in most frames", _mostly(h5), KINDS),
         by_kind("Chain", "chain", [chain or "(blank)" for chain, _, _ in places_of(h5)]),
     ]

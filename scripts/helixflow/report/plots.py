@@ -218,7 +218,7 @@ def trace(
                                rasterized=len(order) > MOST_SHAPES)  # fmt: skip
         lines.set_array(np.ma.masked_invalid(values[of[order]]))
         if np.isfinite(values).any():
-            lines.set_clim(np.nanmin(values), np.nanmax(values))
+            lines.set_clim(float(np.nanmin(values)), float(np.nanmax(values)))
         axes.add_collection(lines)
         axes.autoscale_view()
         axes.set_aspect("equal", adjustable="datalim")

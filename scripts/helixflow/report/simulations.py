@@ -16,12 +16,7 @@ from helixflow.report.structures import OUTCOMES, Ensemble
 
 #: Column of the energies, title, label of the axis, and how to read it.
 _ENERGIES = (
-    (
-        "temperature_K",
-        "Temperature",
-        "temperature (K)",
-        "It should vary about the thermostat's temperature, which is drawn too.",
-    ),
+    ("temperature_K", "Temperature", "temperature (K)", "It should vary about the thermostat's, drawn too."),
     ("density_kg_m3", "Density", "density (kg/m³)", "It should vary without a trend; water is near 1000."),
     ("potential_kJ_mol", "Potential energy", "potential energy (kJ/mol)", "A trend means it still relaxes."),
 )
