@@ -225,7 +225,7 @@ def test_one_group_says_why_and_two_say_that_the_penalty_was_not_chosen(tmp_path
     run.add("c", random_protein(2))
     found = run.learn()
     assert set(found["r2"]) == {"embedding", "amino acid", "neighbours"}
-    assert "penalty is 1" in found["note"]
+    assert "the penalty, is 1" in found["note"]
 
 
 def test_a_protein_that_the_index_lacks_is_named(tmp_path):
@@ -257,6 +257,8 @@ def test_the_table_has_a_row_for_each_with_what_the_files_say(tmp_path):
     with h5py.File(run.paths[0]) as file:
         statistics = file["statistics"]
         assert float(rows[0]["rg_nm"]) == pytest.approx(file["frame/rg_nm"][:].mean(), rel=1e-5)
+        replica_error = statistics["series/replica_error"][0]
+        assert float(rows[0]["rmsd_nm_replica_error"]) == pytest.approx(replica_error, rel=1e-5)
         assert float(rows[0]["shift_p"]) == pytest.approx(statistics["contact_cosine/shift_p"][0], rel=1e-5)
         assert float(rows[0]["precision_L"]) == pytest.approx(statistics["attention/precision"][0], rel=1e-5)
         assert float(rows[0]["rmsf_r2"]) == pytest.approx(statistics["rmsf/r2"][0], rel=1e-5)

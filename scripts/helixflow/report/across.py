@@ -70,7 +70,8 @@ def _mean(row: Mapping[str, str], name: str) -> Cell:
         mean += f" ± {number(error, 2)}"
     if not math.isfinite(replica_error):
         return Cell(mean)
-    return Cell(f"{mean} / {number(replica_error, 2)}", "unsure" if differ_more(replica_error, error) else "")
+    mean += f" / {number(replica_error, 2)}"
+    return Cell(f"{mean} !", "unsure") if differ_more(replica_error, error) else Cell(mean)
 
 
 def _means_table(rows: Sequence[Mapping[str, str]]) -> Table:
@@ -87,11 +88,11 @@ def _means_table(rows: Sequence[Mapping[str, str]]) -> Table:
     return table(
         "Means of all structures",
         "structure | group # | temperature (K) | replicas # | frames # | residues # | with embedding # | "
-        "RMSD (nm) # | radius of gyration (nm) # | contacts (pairs) # | coherence (mean cosine) #",
+        "RMSD (nm) | radius of gyration (nm) | contacts (pairs) | coherence (mean cosine)",
         cells,
         "Behind ± is the standard error of the mean over all frames, by the number of independent ones, and "
-        "behind / that by the means of the replicas. Where the second is more than twice the first, it is "
-        "marked, and replicas differ more than the first tells. The temperature of a run that was brought "
+        "behind / that by the means of the replicas. Where the second is more than twice the first (!), "
+        "replicas differ more than the first tells. The temperature of a run that was brought "
         "along is not known (–).",
     )
 

@@ -198,7 +198,7 @@ def split_map(
     Above the diagonal is `upper`, from 0 to 1; below it `lower`, which has a sign: its scale reaches as far
     below 0 as above.
     """
-    known = np.abs(lower[np.isfinite(lower)])
+    known = np.abs(lower[np.tri(len(lower), k=-1, dtype=bool) & np.isfinite(lower)])
     reach = float(known.max()) if known.size and known.max() > 0 else 1.0
     with drawing(5.0, 5.4) as (axes, finish):
         above = np.tri(len(upper), k=-1, dtype=bool).T

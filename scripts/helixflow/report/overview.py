@@ -71,12 +71,12 @@ def overview_section(
             "versions, seeds and the configuration are at the end of the page.",
             *work_blocks(benchmarks),
             *_shards(embedding_jobs),
-            _stages_table(accounting),
+            stages_table(accounting),
         ],
     )
 
 
-def _stages_table(accounting: Sequence[Mapping[str, str]]) -> Table:
+def stages_table(accounting: Sequence[Mapping[str, str]]) -> Table:
     """Count the items of each stage and those that something was set aside of."""
     counted: dict[tuple[str, str], list[Mapping[str, str]]] = {}
     for row in accounting:

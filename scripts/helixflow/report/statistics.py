@@ -8,9 +8,9 @@ from typing import Any
 
 import h5py
 
-from helixflow.report.analysis import columns_of, labels_of, rows_of
+from helixflow.report.analysis import labels_of, rows_of
 from helixflow.report.blocks import MISSING, Cell, Figure, Section, Table, View, number, plural, table
-from helixflow.report.plots import null_panels
+from helixflow.report.plots import Chance, null_panels
 
 #: Below so many pairs, a rank correlation says little.
 FEW_PAIRS = 100
@@ -75,18 +75,39 @@ def p_words(p: float, permutations: int) -> str:
 def _cosine_blocks(h5: h5py.File, figured: bool) -> Blocks:
     group = h5["statistics/contact_cosine"]
     blocks: Blocks = [_correlation_table(h5, group), *_verdict(group)]
-    nulls = dict(zip(columns_of(group, "pairs")[0], group["null"][:], strict=True))
-    if figured and nulls:
-        observed = dict(rows_of(group, "pairs", "spearman"))
-        drawing = null_panels(nulls, observed, "Spearman's ρ of contact frequency and embedding cosine")
-        reading = (
-            "Bars are what is found when the cosines of pairs equally far apart in sequence are shuffled, "
-            "the line is what was found. A line outside the bars is more than the distance in sequence "
-            "explains."
-        )
-        alt = "Histogram of the rank correlations of permutations for each kind of pairs, with the one found."
-        blocks.append(Figure("What chance would give", drawing, alt, reading, wide=True))
+    if figured and len(group["pairs"]):
+        blocks.append(_chance_figure(group))
     return blocks
+
+
+def _chance_figure(group: h5py.Group) -> Figure:
+    return Figure(
+        "What chance would give",
+        null_panels(_chances(group), 2, "standard deviations from the mean of chance"),
+        "Histograms of what chance gives by both nulls for each kind of pairs, with what was found.",
+        "Bars on the left are what is found when the cosines of pairs equally far apart in sequence are "
+        "shuffled, and go with “p, same distance”; those on the right when embeddings are moved along the "
+        "chains, and go with “p, shifted”, which is the one to trust. The line is what was found; 0 is the "
+        "mean of the bars, 1 their standard deviation. A line that is outside the bars on the left alone "
+        "says no more than that neighbours in sequence are alike.",
+        wide=True,
+    )
+
+
+def _chances(group: h5py.Group) -> list[Chance]:
+    """Give both nulls of each kind of pairs, on the scales of their own standard deviations."""
+    permutations = int(group.attrs["permutations"])
+    names = ("pairs", "null_mean", "null_sd", "effect", "p", "shift_effect", "shift_p", "shifts")
+    chances = []
+    nulls = zip(rows_of(group, *names), group["null"][:], group["shift_null"][:], strict=True)
+    for row, null, moved in nulls:
+        pairs, mean, sd, effect, p, shift_effect, shift_p, shifts = row
+        scaled = (null - mean) / (sd if sd > 0 else math.nan)
+        chances += [
+            Chance(pairs, "shuffled", "permutations", scaled, effect, p_words(p, permutations)),
+            Chance(pairs, "moved", "moves", moved, shift_effect, p_words(shift_p, shifts)),
+        ]
+    return chances
 
 
 def _correlation_table(h5: h5py.File, group: h5py.Group) -> Table:
