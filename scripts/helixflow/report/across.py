@@ -41,7 +41,9 @@ def across_sections(
     if len({row["structure"] for row in rows}) < 2:
         return []
     section = Section(
-        "across", "Across structures", [_groups_words(rows), _means_table(rows), _tests_table(rows)]
+        "across",
+        "Across structures",
+        [_groups_words(rows), _structures_table(rows), _means_table(rows), _tests_table(rows)],
     )
     if isinstance(across, str):
         section.blocks += _learning(read_json(across))
@@ -74,26 +76,31 @@ def _mean(row: Mapping[str, str], name: str) -> Cell:
     return Cell(f"{mean} !", "unsure") if differ_more(replica_error, error) else Cell(mean)
 
 
-def _means_table(rows: Sequence[Mapping[str, str]]) -> Table:
+def _structures_table(rows: Sequence[Mapping[str, str]]) -> Table:
+    counts = ("replicas", "frames", "residues", "linked")
     cells = [
-        (
-            row["structure"],
-            int(row["group"]),
-            _temperature(row),
-            *(int(row[name]) for name in ("replicas", "frames", "residues", "linked")),
-            *(_mean(row, name) for name in ("rmsd_nm", "rg_nm", "contacts", "coherence")),
-        )
+        (row["structure"], int(row["group"]), _temperature(row), *(int(row[name]) for name in counts))
         for row in rows
     ]
     return table(
+        "Structures and their groups",
+        "structure | group # | temperature (K) # | replicas # | frames # | residues # | with embedding #",
+        cells,
+        "The temperature of a run that was brought along is not known (–).",
+    )
+
+
+def _means_table(rows: Sequence[Mapping[str, str]]) -> Table:
+    names = ("rmsd_nm", "rg_nm", "contacts", "coherence")
+    cells = [(row["structure"], _temperature(row), *(_mean(row, name) for name in names)) for row in rows]
+    return table(
         "Means of all structures",
-        "structure | group # | temperature (K) | replicas # | frames # | residues # | with embedding # | "
-        "RMSD (nm) | radius of gyration (nm) | contacts (pairs) | coherence (mean cosine)",
+        "structure | temperature (K) # | RMSD (nm) # | radius of gyration (nm) # | contacts (pairs) # | "
+        "coherence (mean cosine) #",
         cells,
         "Behind ± is the standard error of the mean over all frames, by the number of independent ones, and "
         "behind / that by the means of the replicas. Where the second is more than twice the first (!), "
-        "replicas differ more than the first tells. The temperature of a run that was brought "
-        "along is not known (–).",
+        "replicas differ more than the first tells.",
     )
 
 
@@ -116,7 +123,7 @@ def _tests_table(rows: Sequence[Mapping[str, str]]) -> Table:
     ]
     return table(
         "What embeddings tell of each structure",
-        "structure | temperature (K) | Spearman's ρ # | effect (sd) # | p, same distance # | p, shifted # | "
+        "structure | temperature (K) # | Spearman's ρ # | effect (sd) # | p, same distance # | p, shifted # | "
         "precision of L predicted contacts # | R² of RMSF #",
         cells,
         "As in the statistics of each structure, which explain them, over all pairs. Of many structures, one "
