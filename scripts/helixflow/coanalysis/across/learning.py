@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from helixflow.coanalysis.across.structures import Analysis, read_features
+from helixflow.coanalysis.across.structures import Analysis, Embeddings, read_features
 from helixflow.coanalysis.statistics.pairs import Floats
 from helixflow.coanalysis.statistics.ridge import PENALTIES, Sums, learn
 from helixflow.errors import MismatchError
@@ -99,6 +99,8 @@ def learn_across(analyses: Sequence[Analysis], groups: Mapping[str, int], index:
     ------
     MismatchError
         If the index lacks a protein.
+    EmbeddingError
+        If vectors are not finite or all zero, or of several widths.
     """
     known = [analysis for analysis in analyses if analysis.proteins]
     members: dict[int, list[Analysis]] = {}
@@ -106,7 +108,7 @@ def learn_across(analyses: Sequence[Analysis], groups: Mapping[str, int], index:
         members.setdefault(groups[analysis.structure], []).append(analysis)
     if len(members) < 2:
         return _describe(members, {}, _alone(analyses, members))
-    read = partial(read_features, uris=_read_uris(index, known), folder=Path(index).parent)
+    read = partial(read_features, embeddings=Embeddings(_read_uris(index, known), Path(index).parent))
     folds = divide({number: sum(analysis.linked for analysis in of) for number, of in members.items()})
     sums = [_sum_up([analysis for number in fold for analysis in members[number]], read) for fold in folds]
     tried = {number: Squares() for number in members}
