@@ -90,6 +90,7 @@ def _components(h5, random, total, n, width, k, nan):
     h5["components/motion/mean_nm"] = random.random((n, 3))
     h5["components/contact/pair"] = np.arange(10, dtype="i4").reshape(5, 2)
     h5.create_dataset("components/explained/space", data=["embedding", "contact"], dtype=h5py.string_dtype())
+    h5["components/explained"].attrs["segments"] = 10
     h5["components/explained/r2"] = random.random((2, k)) * nan
 
 
@@ -101,9 +102,10 @@ def _statistics(h5, random, frames, replicas, n, permutations, nan, attention):
     group = statistics.create_group("contact_cosine")
     group.create_dataset("pairs", data=BINS, dtype=text)
     group["number"] = np.array([50, 20, 15, 10, 5, 0]) if nan == 1 else np.zeros(6, int)
-    for name in ("spearman", "null_mean", "null_sd", "effect", "p", "shift_p"):
+    for name in ("spearman", "null_mean", "null_sd", "effect", "p", "shift_p", "shift_effect"):
         group[name] = random.random(len(BINS)) * nan
     group["shifts"] = np.full(len(BINS), 20)
+    group["shift_null"] = random.normal(size=(len(BINS), 20)) * nan
     group["null"] = random.normal(scale=0.1, size=(len(BINS), permutations)) * nan
     group.attrs.update(permutations=permutations, seed=5)
     group = statistics.create_group("series")

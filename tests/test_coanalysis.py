@@ -37,7 +37,7 @@ from analysing import (
 from conftest import ROOT
 from helixflow.coanalysis.components import find_components, find_weighted_components
 from helixflow.coanalysis.contacts import choose_features, mark_features, weigh_residues
-from helixflow.coanalysis.explained import cut_segments, explain
+from helixflow.coanalysis.explained import SHUFFLES, cut_segments, explain, segment_moments
 from helixflow.coanalysis.geometry import cosine_matrix, superpose
 from helixflow.coanalysis.inputs import Request
 from helixflow.coanalysis.moments import Moments
@@ -392,12 +392,23 @@ def test_components_that_are_rounding_are_left_out():
     vectors = np.repeat(rng.normal(size=(1, 30)), 6, axis=0)
     weights = rng.random((40, 6))
     weights /= weights.sum(axis=1, keepdims=True)
-    assert len(find_weighted_components(Moments.of(weights), vectors, 5, 1e-13).variance) == 0
+    (none,) = find_weighted_components(Moments.of(weights), [vectors], 5, 1e-13)
+    assert len(none.variance) == 0
     assert len(find_components(Moments.of(rows[:1]), 5, 1e-13).variance) == 0
     assert np.isnan(cross_correlation(Moments.of(np.ones((4, 6))))).all()
 
 
 # What explains the motion
+
+
+def moments_of(features, targets, segments):
+    """Moments by segment, of rows that come in two blocks."""
+    found = {}
+    for first, last in ((0, 17), (17, len(targets))):
+        parts = segment_moments(features[first:last], targets[first:last], first, segments)
+        for number, part in parts.items():
+            found[number] = found[number] + part if number in found else part
+    return list(found.values())
 
 
 def test_motion_is_explained_as_by_regressions_without_each_segment():
@@ -406,7 +417,7 @@ def test_motion_is_explained_as_by_regressions_without_each_segment():
     targets = features @ rng.normal(size=(3, 2)) + rng.normal(0, 0.5, (130, 2)) - 7
     features[7] = np.nan
     segments = cut_segments([100, 30])
-    found = explain(lambda a, b: features[a:b], lambda a, b: targets[a:b], segments, 2)
+    found = explain(moments_of(features, targets, segments), 2)
     error = spread = 0
     for start, stop in segments:
         test = np.zeros(130, bool)
@@ -419,7 +430,7 @@ def test_motion_is_explained_as_by_regressions_without_each_segment():
     np.testing.assert_allclose(found, 1 - error / spread, rtol=1e-9)
     assert (found > 0.5).all()
     noise = rng.normal(size=(130, 3))
-    assert (explain(lambda a, b: noise[a:b], lambda a, b: targets[a:b], segments, 2) < 0.1).all()
+    assert (explain(moments_of(noise, targets, segments), 2) < 0.1).all()
 
 
 @pytest.mark.parametrize(
@@ -434,8 +445,32 @@ def test_segments_cover_every_frame_once_and_never_two_replicas(frames, number):
 
 def test_too_few_frames_explain_nothing():
     rows = np.arange(6.0).reshape(3, 2)
-    assert np.isnan(explain(lambda a, b: rows[a:b], lambda a, b: rows[a:b, :1], [(0, 3)], 1)).all()
-    assert np.isnan(explain(lambda a, b: rows[a:b, :0], lambda a, b: rows[a:b], [(0, 2), (2, 3)], 2)).all()
+    assert np.isnan(explain(moments_of(rows, rows[:, :1], [(0, 3)]), 1)).all()
+    assert np.isnan(explain(moments_of(rows[:, :0], rows, [(0, 2), (2, 3)]), 2)).all()
+
+
+def test_random_vectors_explain_what_shuffled_ones_do(tmp_path):
+    """Contact numbers tell of the motion, whatever vectors carry them; those here are told by one alone."""
+    _, file = made_up(tmp_path, 60, [400, 300], width=40, components=5)
+    with file:
+        group = file["components/explained"]
+        r2 = dict(zip(group["space"].asstr(), group["r2"][:], strict=True))
+        shuffled = group["shuffled_r2"][:]
+    assert shuffled.shape == (SHUFFLES, 5) and len(np.unique(shuffled[:, 0])) == SHUFFLES
+    np.testing.assert_allclose(r2["shuffled"], shuffled.mean(axis=0))
+    spread = shuffled.std(axis=0, ddof=1)
+    assert (np.abs(r2["embedding"] - r2["shuffled"]) < 4 * spread).all()
+
+
+def test_shuffled_vectors_explain_as_if_they_were_the_embedding(tmp_path):
+    """An order of the residues' vectors given to the store explains what is told of it as a shuffle."""
+    case, file = made_up(tmp_path, 20, [80])
+    order = np.random.default_rng([case.request().seed, SHUFFLES]).permutation(20)
+    with file, h5py.File(case.path("store/part.h5"), "a") as part:
+        shuffled = file["components/explained/shuffled_r2"][0]
+        part["residue"][...] = part["residue"][:][order]
+    with h5py.File(analyse(case.request(), case.path("y.h5"))) as file:
+        np.testing.assert_allclose(file["components/explained/r2"][0], shuffled, rtol=1e-6)
 
 
 # The file
@@ -509,7 +544,7 @@ def test_what_is_too_small_gives_a_valid_file_without_warnings(tmp_path, n_resid
         assert (len(variance) == 0) == (still or sum(frames) == 1 or n_residue == 1)
         assert file["components/motion/mode"].shape == (len(variance), n_residue, 3)
         assert file["components/embedding/projection"].shape[0] == sum(frames)
-        assert file["components/explained/r2"].shape == (2, len(variance))
+        assert file["components/explained/r2"].shape == (3, len(variance))
         if still:
             np.testing.assert_allclose(file["frame/rmsd_to_mean_nm"], 0, atol=1e-6)
 
@@ -645,7 +680,7 @@ def test_a_fault_of_one_rank_ends_all(case):
     case.path("file").write_text("")
     done = case.run(2, case.path("file") / "x.h5")
     assert done.returncode != 0
-    assert "Traceback" in done.stderr
+    assert "FileExistsError: [Errno 17] File exists" in done.stderr and "Traceback" not in done.stderr
 
 
 # What is refused
@@ -690,6 +725,11 @@ def no_protein(case):
     pq.write_table(pq.read_table(case.path("index.parquet")).slice(1), case.path("index.parquet"))
 
 
+def change_vector(case, value):
+    with h5py.File(case.path("store/part.h5"), "a") as part:
+        part["residue"][6] = value
+
+
 def measures_of(change):
     """Change the measures of the second replica."""
 
@@ -728,6 +768,14 @@ REFUSALS = {
     ),
     "protein": (no_protein, r"index\.parquet: no protein SQ\."),
     "part": (lambda case: case.path("store/part.h5").unlink(), r"store/part\.h5: no such part"),
+    "not finite": (
+        lambda case: change_vector(case, np.nan),
+        r"part\.h5#SQ\.\S+: the vector of row 7 \(\S+ A 1\d\) is not finite.*verify_store",
+    ),
+    "zero": (
+        lambda case: change_vector(case, 0),
+        r"part\.h5#SQ\.\S+: the vector of row 7 \(\S+ A 1\d\) is all zero.*verify_store",
+    ),
     "cutoff": (
         measures_of(lambda file: file.attrs.modify("cutoff_nm", 0.7)),
         r"2\.h5: cutoff_nm 0\.7, but 0\.8 in .*1\.h5",

@@ -16,7 +16,8 @@ from helixflow.coanalysis.across.learning import choose_line, divide
 from helixflow.coanalysis.across.table import COLUMNS
 from helixflow.coanalysis.statistics import StatisticsSettings, write_statistics
 from helixflow.coanalysis.statistics.ridge import PENALTIES, Sums
-from helixflow.errors import MismatchError
+from helixflow.embeddings import open_embedding
+from helixflow.errors import EmbeddingError, MismatchError
 from helixflow.proteins import protein_id
 from stores import random_vectors, write_run
 
@@ -225,7 +226,7 @@ def test_one_group_says_why_and_two_say_that_the_penalty_was_not_chosen(tmp_path
     run.add("c", random_protein(2))
     found = run.learn()
     assert set(found["r2"]) == {"embedding", "amino acid", "neighbours"}
-    assert "penalty is 1" in found["note"]
+    assert "the penalty, is 1" in found["note"]
 
 
 def test_a_protein_that_the_index_lacks_is_named(tmp_path):
@@ -238,6 +239,25 @@ def test_a_protein_that_the_index_lacks_is_named(tmp_path):
 
 
 # The table
+
+
+@pytest.mark.parametrize("fault", ["all zero", "width"])
+def test_vectors_that_are_damaged_or_of_another_width_are_named(tmp_path, monkeypatch, fault):
+    run, own = Run(tmp_path), [random_protein(seed) for seed in (1, 2)]
+    for at, sequence in enumerate(own):
+        run.add(f"s{at}", sequence)
+    message = {"all zero": "the vector of row 4 .* is all zero", "width": "vectors of 5 numbers, expected"}
+
+    def damage(uri, folder):
+        vectors = open_embedding(uri, folder).copy()
+        if not uri.endswith(protein_id(own[1])):
+            return vectors
+        vectors[3] = 0
+        return vectors if fault == "all zero" else vectors[:, :5]
+
+    monkeypatch.setattr("helixflow.coanalysis.across.structures.open_embedding", damage)
+    with pytest.raises(EmbeddingError, match=f"{protein_id(own[1])}: {message[fault]}"):
+        run.learn()
 
 
 def test_the_table_has_a_row_for_each_with_what_the_files_say(tmp_path):
@@ -257,6 +277,8 @@ def test_the_table_has_a_row_for_each_with_what_the_files_say(tmp_path):
     with h5py.File(run.paths[0]) as file:
         statistics = file["statistics"]
         assert float(rows[0]["rg_nm"]) == pytest.approx(file["frame/rg_nm"][:].mean(), rel=1e-5)
+        replica_error = statistics["series/replica_error"][0]
+        assert float(rows[0]["rmsd_nm_replica_error"]) == pytest.approx(replica_error, rel=1e-5)
         assert float(rows[0]["shift_p"]) == pytest.approx(statistics["contact_cosine/shift_p"][0], rel=1e-5)
         assert float(rows[0]["precision_L"]) == pytest.approx(statistics["attention/precision"][0], rel=1e-5)
         assert float(rows[0]["rmsf_r2"]) == pytest.approx(statistics["rmsf/r2"][0], rel=1e-5)

@@ -511,6 +511,11 @@ def test_the_file_has_all_of_it_with_units(codes, tmp_path):
         np.testing.assert_allclose(
             group["contact_cosine/effect"][:], (observed - null.mean(axis=1)) / null.std(axis=1, ddof=1)
         )
+        moved, found = group["contact_cosine/shift_null"][:], group["contact_cosine/shift_effect"][:]
+        assert moved.shape == (6, 99)
+        np.testing.assert_allclose(moved.mean(axis=1), 0, atol=1e-9)
+        np.testing.assert_allclose(moved.std(axis=1, ddof=1), 1)
+        assert np.array_equal(two_sided(found, moved), group["contact_cosine/shift_p"][:])
         names = [name.decode() for name in group["series/name"][:]]
         assert names[5:] == ["coherence", "motion_1", "embedding_1", "contact_1"]
         left_out = np.isnan(made.series["coherence"]).sum()

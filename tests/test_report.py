@@ -380,7 +380,8 @@ class Page(HTMLParser):
         self._caption, self._cell = "", None
         self._heads: list[str] = []
         self._row: list[str] = []
-        self.feed(html)
+        # Where a long name may break is no text.
+        self.feed(html.replace("<wbr>", ""))
         assert self._open == [], "every tag is closed"
 
     def handle_starttag(self, tag, attributes):

@@ -17,12 +17,16 @@ COLUMNS = [
     "group",
     "rmsd_nm",
     "rmsd_nm_error",
+    "rmsd_nm_replica_error",
     "rg_nm",
     "rg_nm_error",
+    "rg_nm_replica_error",
     "contacts",
     "contacts_error",
+    "contacts_replica_error",
     "coherence",
     "coherence_error",
+    "coherence_replica_error",
     "spearman",
     "effect",
     "p",
@@ -40,12 +44,16 @@ VALUES = [
     "1",
     "0.2",
     "0.013",
+    "0.02",
     "1.4",
+    "",
     "",
     "30",
     "2",
+    "4.1",
     "0.4",
     "0.01",
+    "",
     "0.3",
     "2.5",
     "0.002",
@@ -86,12 +94,12 @@ def texts(block):
 
 def test_numbers_are_those_of_the_files(tmp_path):
     rows = ROW, ROW | {"structure": "<b>", "temperature_K": "320.5", "group": "2"}
-    (section,) = across_sections(*written(tmp_path, *rows))
-    means, tests, learnt = [block for block in section.blocks if isinstance(block, Table)]
-    shown = "x|1|that of all|2|500|70|68|0.2 ± 0.013|1.4|30 ± 2|0.4 ± 0.01"
-    assert "|".join(texts(means)[0]) == shown
-    assert texts(means)[1][:3] == ["<b>", "2", "320.5"]
-    assert "|".join(texts(tests)[0]) == "x|that of all|0.3|2.5|0.002|0.3|not available|−0.12"
+    (section,) = across_sections(*written(tmp_path, *rows), {"y": 310})
+    counts, means, tests, learnt = [block for block in section.blocks if isinstance(block, Table)]
+    assert "|".join(texts(counts)[0]) == "x|1|–|2|500|70|68"
+    assert texts(counts)[1][:3] == ["<b>", "2", "320.5"]
+    assert "|".join(texts(means)[0]) == "x|–|0.2 ± 0.013 / 0.02|1.4|30 ± 2 / 4.1 !|0.4 ± 0.01"
+    assert "|".join(texts(tests)[0]) == "x|–|0.3|2.5|0.002|0.3|not available|−0.12"
     assert texts(learnt) == [
         ["all", "2", "138", "0.123", "−0.5", "not available"],
         ["1", "x", "68", "0.2", "−3", "0.1"],
@@ -104,6 +112,13 @@ def test_numbers_are_those_of_the_files(tmp_path):
     ElementTree.fromstring(figure.drawing.svg)
     html = render("t", "s", [], [Section("a", "A", parts=[section])])
     assert "<b>" not in html and "&lt;b&gt;" in html
+
+
+def test_the_temperature_of_what_was_simulated_at_one_alone_is_told(tmp_path):
+    paths = written(tmp_path, ROW, ROW | {"structure": "y", "temperature_K": "320"})
+    (section,) = across_sections(*paths, {"x": 300})
+    means = next(block for block in section.blocks if isinstance(block, Table))
+    assert [row[2] for row in texts(means)] == ["300", "320"]
 
 
 def test_why_nothing_was_learnt_is_told(tmp_path):

@@ -15,7 +15,7 @@ from helixflow.report.coanalysis import coanalysis_parts
 from helixflow.report.figures import split_map
 from helixflow.report.motion import structure_blocks
 from helixflow.report.page import render
-from helixflow.report.plots import Plane, null_panels, planes, signed_map, trace
+from helixflow.report.plots import Chance, Plane, null_panels, planes, signed_map, trace
 from helixflow.report.statistics import p_words
 from helixflow.report.view import Backbone
 
@@ -92,12 +92,18 @@ def test_figures_show_the_values_of_the_file(blocks, file):
 
 def test_null_distributions_are_those_of_the_file(blocks, file):
     data = blocks["What chance would give"].drawing.data
-    *_, values = data.values()
-    chosen = [kind == "permutation" for kind in data["value of"]]
+    *_, values = map(np.array, data.values())
+
+    def drawn(null, kind):
+        return values[(np.array(data["null"]) == null) & (np.array(data["value of"]) == kind)]
+
     with h5py.File(file) as h5:
         group = h5["statistics/contact_cosine"]
-        assert np.array_equal(np.array(values)[chosen], group["null"][:].ravel())
-        assert np.array_equal(np.array(values)[-len(BINS) :], group["spearman"][:])
+        scaled = (group["null"][:] - group["null_mean"][:][:, None]) / group["null_sd"][:][:, None]
+        assert np.allclose(drawn("shuffled", "chance"), scaled.ravel())
+        assert np.array_equal(drawn("shuffled", "found"), group["effect"][:])
+        assert np.array_equal(drawn("moved", "chance"), group["shift_null"][:].ravel())
+        assert np.array_equal(drawn("moved", "found"), group["shift_effect"][:])
 
 
 def test_tables_show_the_numbers_of_the_file(blocks, file):
@@ -112,7 +118,11 @@ def test_tables_show_the_numbers_of_the_file(blocks, file):
         assert len(series) == len(SERIES)
         group = h5["statistics/series"]
         means = zip(group["mean"], group["error"], strict=True)
-        assert [row[1] for row in series] == [f"{number(mean)} ± {number(error, 2)}" for mean, error in means]
+        means = [f"{number(mean)} ± {number(error, 2)}" for mean, error in means]
+        assert [row[1] for row in series] == [*means[:6], *["0 by construction"] * 3]
+        errors = list(zip(group["error"], group["replica_error"], strict=True))
+        greater = [" !" if replicas > 2 * error else "" for error, replicas in errors]
+        assert 0 < greater.count(" !") < len(greater)
         digits = {
             "block_error": 2,
             "autocorrelation_ps": 3,
@@ -122,6 +132,10 @@ def test_tables_show_the_numbers_of_the_file(blocks, file):
         }
         for column, name in enumerate(digits, start=2):
             expected = [number(value, digits[name]) for value in group[name]]
+            if name == "replica_error":
+                expected = [shown + mark for shown, mark in zip(expected, greater, strict=True)]
+                said = blocks["words"].partition("Replicas differ more than the error tells: ")[2]
+                assert ("coherence" in said.partition(".")[0]) == (greater[5] == " !")
             assert [row[column] for row in series] == expected, name
         precision = texts(blocks["Are the contacts that the model's attention predicts made?"])
         expected = [number(round(value, 3)) for value in h5["statistics/attention/precision"]]
@@ -179,8 +193,22 @@ def test_few_independent_frames_are_told(tmp_path):
     with h5py.File(path, "a") as h5:
         h5["statistics/series/effective"][:] = [9.9, *[10.0] * (len(SERIES) - 1)]
     blocks = [block for part in coanalysis_parts("x", path, False) for block in part.blocks]
-    said = [block for block in blocks if isinstance(block, str) and "independent frames" in block]
+    said = [block for block in blocks if isinstance(block, str) and block.startswith("Fewer than")]
     assert len(said) == 1 and "frames: RMSD to the first frame (nm). Means" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("frames", "effective", "warned"), [(40, 10.0, False), (14, 10.0, True), (40, 9.9, True)]
+)
+def test_how_many_frames_the_motion_is_explained_from_is_told(tmp_path, frames, effective, warned):
+    path = tmp_path / "x.h5"
+    write_analysis(path, frames=frames)
+    with h5py.File(path, "a") as h5:
+        h5["statistics/series/effective"][:] = effective
+    blocks = [block for part in coanalysis_parts("x", path, False) for block in part.blocks]
+    words = " ".join(block for block in blocks if isinstance(block, str))
+    assert f"R² is of {2 * frames} frames in 10 segments of time, told by at most 3 components" in words
+    assert ("R² may be far off" in words) is warned
 
 
 ODD = {
@@ -256,14 +284,22 @@ def test_figures_of_many_residues_and_frames_stay_small():
 
 
 def test_nulls_without_values_are_told():
-    shown = null_panels({"all": np.full(9, np.nan)}, {"all": np.nan}, "x").svg
-    assert "not available" in shown
+    nothing = Chance("all", "moved", "moves", np.full(9, np.nan), np.nan, "not available")
+    assert "not available" in null_panels([nothing], 1, "x").svg
+
+
+def test_kinds_of_pairs_that_there_are_none_of_are_not_drawn():
+    some = Chance("all", "moved", "moves", np.arange(9.0), 2.0, "0.3")
+    none = Chance("of two chains", "moved", "moves", np.full(9, np.nan), np.nan, "not available")
+    shown = null_panels([some, none], 1, "x")
+    assert "found 2" in shown.svg and "p 0.3" in shown.svg and "of two chains" not in shown.svg
+    assert list(shown.data["pairs of residues"]).count("of two chains") == 10
 
 
 def test_a_trace_is_seen_from_its_widest_side():
     points = np.random.default_rng(2).normal(size=(50, 3)) * [1, 9, 3]
     data = trace(points, np.zeros(50, int), np.arange(50.0), [("A", at, "") for at in range(50)], "v").data
-    spread = [np.std(data[name]) for name in ("x as drawn (Å)", "y as drawn (Å)", "depth as drawn (Å)")]
+    spread = [np.std(data[name]) for name in ("x as drawn (nm)", "y as drawn (nm)", "depth as drawn (nm)")]
     assert spread == sorted(spread, reverse=True)
     turned = np.stack([data[name] for name in list(data)[3:6]], axis=1)
     apart = np.linalg.norm(points[:, None] - points, axis=2)

@@ -11,6 +11,7 @@ import pytest
 from helixflow.report.blocks import Figure, Table
 from helixflow.report.flow import arrange, in_flow_order, layers_of, read_flow, reduce_edges
 from helixflow.report.jobs import TOO_SHORT, flow_figure, jobs_table, read_jobs, sum_up, work_blocks
+from helixflow.report.overview import stages_table
 from rule_graph import RULES, all_edges, with_benchmarks
 from workflow import snakemake
 
@@ -137,6 +138,16 @@ def test_without_benchmarks_the_page_says_so(tmp_path, made):
 
 def test_the_flow_comes_with_its_table(benchmarks):
     assert [type(block) for block in work_blocks(benchmarks)] == [Figure, Table]
+
+
+def test_what_is_counted_twice_is_not_added_up():
+    rows = [
+        {"stage": "structures", "item": f"{name} {what}", "set_aside": "88", "reason": "water"}
+        for name in ("atoms", "x/300K")
+        for what in ("atoms", "residues, with 3 copied by the assembly")
+    ]
+    shown = [[cell.text for cell in row] for row in stages_table(rows).rows]
+    assert shown == [["structures", what, "2", "2", "176 water"] for what in ("atoms", "residues")]
 
 
 # Snakemake's own report

@@ -6,11 +6,15 @@ Anything else that is raised in this package is a fault of the program.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+#: No room, no leave to write.
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 class HelixflowError(Exception):
@@ -51,6 +55,13 @@ class EmbeddingError(HelixflowError):
 
 class MismatchError(HelixflowError):
     """Two results that describe the same molecule do not fit together."""
+
+
+def of_the_machine(error: BaseException) -> LimitError | None:
+    """Return what is said of an error of no room or no leave to write, which the user can mend as well."""
+    if getattr(error, "errno", None) not in _OF_THE_MACHINE:
+        return None
+    return LimitError(f"{error}; make room or name another folder, and run again")
 
 
 def mendable(logs: Iterable[str | os.PathLike[str]]) -> list[str]:

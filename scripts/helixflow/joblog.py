@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
@@ -10,10 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from helixflow.errors import HelixflowError, LimitError
-
-#: What the user can mend as well: no room, no leave to write.
-_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+from helixflow.errors import HelixflowError, of_the_machine
 
 _terminal: TextIO | None = None
 
@@ -40,10 +36,9 @@ def log_to(path: str | os.PathLike[str]) -> None:
     log_to_stderr()
 
     def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if getattr(error, "errno", None) in _OF_THE_MACHINE:
-            kind, error = LimitError, LimitError(f"{error}; make room or name another folder, and run again")
-        if isinstance(error, HelixflowError):
-            line = f"{kind.__name__}: {error}"
+        told = of_the_machine(error) or error
+        if isinstance(told, HelixflowError):
+            line = f"{type(told).__name__}: {told}"
             print(line, file=sys.stderr)
             print(line, file=former)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from helixflow.coanalysis.components import Components
 from helixflow.coanalysis.contacts import Features, mark_features, weigh_residues
 from helixflow.coanalysis.embedding import Embedding
+from helixflow.coanalysis.explained import cut_segments, segment_moments
 from helixflow.coanalysis.measures import Measures
 from helixflow.coanalysis.moments import Moments
 from helixflow.coanalysis.motion import lay, rmsd_to
@@ -37,6 +39,16 @@ class Task:
     features: Features
     reference: NDArray[np.float64]
 
+    @cached_property
+    def firsts(self) -> list[int]:
+        """The row of each replica's first frame among all."""
+        return [0, *accumulate(measures.frames for measures in self.measures)]
+
+    @cached_property
+    def segments(self) -> list[tuple[int, int]]:
+        """The segments of time that motion is explained in, see `helixflow.coanalysis.explained`."""
+        return cut_segments([measures.frames for measures in self.measures])
+
     def blocks(self) -> list[Block]:
         """Cut all replicas into blocks."""
         return [
@@ -44,12 +56,6 @@ class Task:
             for number, measures in enumerate(self.measures)
             for start in range(0, measures.frames, BLOCK_FRAMES)
         ]
-
-    @cached_property
-    def weighs_less(self) -> bool:
-        """Whether there are fewer linked residues than numbers in a vector."""
-        n_linked = int(self.embedding.linked.sum())
-        return n_linked < int(self.embedding.vectors.shape[1])
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,8 @@ class Survey:
 
     `coherence` (F,) is the mean cosine of the pairs in contact and `embedding` (F, D) the mean vector of
     the residues in contact, both among linked residues and NaN without a contact. The moments are those of
-    the coordinates (3N,) of frames laid on the reference, of the linked residues' weights (M,) or, where
-    these are not fewer than D, of the mean vectors, and of the contacts (of `Features.pairs`).
+    the coordinates (3N,) of frames laid on the reference, of the linked residues' weights (M,), and of the
+    contacts (of `Features.pairs`).
     """
 
     block: Block
@@ -81,12 +87,17 @@ class Survey:
 
 @dataclass(frozen=True)
 class Spaces:
-    """Mean structure (N, 3) of all replicas in nm, and the components that frames are projected on."""
+    """Mean structure (N, 3) of all replicas in nm, and the components that frames are projected on.
+
+    `shuffled` has, for each shuffle of the M linked residues' vectors, what every residue's weight adds to a
+    frame's coordinates along the components of the frames with these, (M, K).
+    """
 
     mean: NDArray[np.float64]
     motion: Components
     embedding: Components
     contact: Components
+    shuffled: list[NDArray[np.float64]]
 
     def by_name(self) -> dict[str, Components]:
         """Return the components by the name of their space."""
@@ -95,24 +106,27 @@ class Spaces:
 
 @dataclass(frozen=True)
 class Projection:
-    """What is told of the frames of a block: RMSD to the mean structure (F,), and (F, K) in each space."""
+    """What is told of the frames of a block: RMSD to the mean structure (F,), and (F, K) in each space.
+
+    `moments` are those of coordinates in a space and of motion, side by side, by the name of the space
+    (of shuffled vectors: by their number) and by the number of the segment of time.
+    """
 
     block: Block
     rmsd_nm: NDArray[np.float64]
     along: dict[str, NDArray[np.float64]]
+    moments: dict[str | int, dict[int, Moments]]
 
 
 def survey_block(block: Block, task: Task) -> Survey:
     """Read the contacts and C-alphas of a block of frames and sum them up."""
     weights, coherence, marks = _read_contacts(block, task)
     alphas = task.measures[block.replica].alphas(block.start, block.stop)
-    vectors, linked = task.embedding.vectors, task.embedding.linked
-    pooled = weights @ vectors  # (F, D)
-    rows = weights[:, linked] if task.weighs_less else pooled
+    rows = weights[:, task.embedding.linked]
     return Survey(
         block=block,
         coherence=coherence,
-        embedding=pooled.astype(np.float32),
+        embedding=(weights @ task.embedding.vectors).astype(np.float32),
         motion=Moments.of(lay(alphas, task.reference)),
         weights=Moments.of(rows[~np.isnan(coherence)]),
         contact=Moments.of(marks),
@@ -129,7 +143,16 @@ def project_block(block: Block, task: Task, spaces: Spaces) -> Projection:
         "contact": marks,
     }
     along = {name: space.project(rows[name]) for name, space in spaces.by_name().items()}
-    return Projection(block, rmsd_to(alphas, spaces.mean), along)
+    explaining: dict[str | int, NDArray[np.float64]] = {
+        name: along[name] for name in ("embedding", "contact")
+    }
+    explaining |= dict(enumerate(weights[:, task.embedding.linked] @ each for each in spaces.shuffled))
+    first = task.firsts[block.replica] + block.start
+    moments = {
+        name: segment_moments(rows, along["motion"], first, task.segments)
+        for name, rows in explaining.items()
+    }
+    return Projection(block, rmsd_to(alphas, spaces.mean), along, moments)
 
 
 def _read_contacts(

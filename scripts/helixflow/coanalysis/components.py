@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,29 +54,41 @@ def find_components(moments: Moments, number: int, least_variance: float = 0.0) 
 
 
 def find_weighted_components(
-    moments: Moments, vectors: NDArray[np.float64], number: int, least_variance: float = 0.0
-) -> Components:
+    moments: Moments, vectors: Sequence[NDArray[np.float64]], number: int, least_variance: float = 0.0
+) -> list[Components]:
     """Find the principal components of ``weights @ vectors`` from the moments of the weights.
 
     The covariance of the products, (D, D), has the same eigenvalues above zero as one of the size of the
-    weights, (M, M), which is smaller where there are fewer vectors than numbers in each.
+    weights, (M, M); the smaller one is taken.
 
     Parameters
     ----------
     moments : Moments
         Of rows of M weights.
-    vectors : (M, D)
+    vectors : sequence of (M, D)
+        Each is weighted by the same weights.
     number, least_variance
         As of `find_components`.
     """
     spread, axes = np.linalg.eigh(moments.covariance)
-    # The products are as much spread as the rows of this, (M, D), from which its Gram matrix is made.
-    root = (axes * np.sqrt(np.maximum(spread, 0))).T @ vectors
-    gram = root @ root.T
-    variance, inner = _largest(gram, number)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        modes = (inner / np.sqrt(np.maximum(variance, 0))).T @ root
-    return _assemble(variance, modes, float(np.trace(gram)), moments.mean @ vectors, least_variance)
+    spreading = (axes * np.sqrt(np.maximum(spread, 0))).T  # (M, M)
+    # The products are as much spread as the rows of a root, (M, D).
+    roots = ((spreading @ each, moments.mean @ each) for each in vectors)
+    return [_find_of_root(root, mean, number, least_variance) for root, mean in roots]
+
+
+def _find_of_root(
+    root: NDArray[np.float64], mean: NDArray[np.float64], number: int, least_variance: float
+) -> Components:
+    """Find the components of rows of covariance ``root.T @ root``, by the smaller matrix of products."""
+    if root.shape[1] < root.shape[0]:
+        variance, vectors = _largest(root.T @ root, number)
+        modes = vectors.T
+    else:
+        variance, inner = _largest(root @ root.T, number)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            modes = (inner / np.sqrt(np.maximum(variance, 0))).T @ root
+    return _assemble(variance, modes, float((root**2).sum()), mean, least_variance)
 
 
 def _largest(matrix: NDArray[np.float64], number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

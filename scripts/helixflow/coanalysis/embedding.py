@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from helixflow.coanalysis.geometry import cosine_matrix
 from helixflow.coanalysis.links import Link
 from helixflow.embeddings.reading import StoredProtein, open_stored
-from helixflow.errors import MismatchError
+from helixflow.errors import EmbeddingError, MismatchError
 from helixflow.structures.residues import Residue
 from helixflow.tables import read_rows
 
@@ -92,7 +92,7 @@ def read_embedding(
     Raises
     ------
     EmbeddingError
-        If a part of the store cannot be read.
+        If a part of the store cannot be read, or the vector of a residue is not finite or all zero.
     MismatchError
         If an embedding is not as long as the index has it or not where, its vectors are of another model
         than those of another protein, or a residue's letter is not the one that was embedded.
@@ -110,7 +110,7 @@ def read_embedding(
         if link.row:
             one = stored[link.protein]
             _check_letter(link, one.sequence, f"{links_file} line {link.line}: {residue}")
-            vectors[number] = one.vectors[link.row - 1]
+            vectors[number] = read_vector(one.vectors, link.row, places[link.protein].uri, str(residue))
     linked = np.array([link.row > 0 for link in links])
     cosine = cosine_matrix(vectors)
     cosine[~linked], cosine[:, ~linked] = np.nan, np.nan
@@ -120,6 +120,24 @@ def read_embedding(
         cosine=cosine,
         model=stored[min(stored)].model if stored else {},
     )
+
+
+def read_vector(vectors: NDArray[np.float16], row: int, uri: str, residue: str) -> NDArray[np.float64]:
+    """Return the vector (D,) of a row, from 1, of the embedding that a URI names, for a residue.
+
+    Raises
+    ------
+    EmbeddingError
+        If it is not finite, or all zero, which no model gives and of which no cosine can be taken.
+    """
+    vector: NDArray[np.float64] = vectors[row - 1].astype(np.float64)
+    if not np.isfinite(vector).all() or not vector.any():
+        fault = "is all zero" if np.isfinite(vector).all() else "is not finite"
+        raise EmbeddingError(
+            f"{uri}: the vector of row {row} ({residue}) {fault}, expected finite numbers; the store is "
+            "damaged, the rule verify_store finds out where"
+        )
+    return vector
 
 
 def _check_embedded(protein: str, embedded: str, index: StrPath) -> None:

@@ -1,8 +1,13 @@
-"""How much of the motion the components of embeddings and of contacts explain, in frames left out."""
+"""How much of the motion the components of embeddings and of contacts explain, in frames left out.
+
+The embedding of a frame weighs the vectors of residues by their numbers of contacts, which themselves tell
+much of the motion: any vectors, also random ones, carry that over. So it stands beside what the same vectors
+explain when they are shuffled over the residues; what is of the embedding is what exceeds that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,10 +17,8 @@ from helixflow.coanalysis.moments import Moments
 
 #: Segments of time that all replicas together are cut into, at least.
 SEGMENTS = 10
-#: Rows that are read at a time.
-_ROWS = 65536
-
-Read = Callable[[int, int], NDArray[np.float64]]
+#: How often vectors are shuffled over the residues, to see what of the motion they then explain.
+SHUFFLES = 10
 
 
 def cut_segments(frames: Sequence[int]) -> list[tuple[int, int]]:
@@ -37,17 +40,33 @@ def cut_segments(frames: Sequence[int]) -> list[tuple[int, int]]:
     return segments
 
 
-def explain(
-    read_features: Read, read_targets: Read, segments: Sequence[tuple[int, int]], n_target: int
-) -> NDArray[np.float64]:
+def segment_moments(
+    features: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    first: int,
+    segments: Sequence[tuple[int, int]],
+) -> dict[int, Moments]:
+    """Return the moments of features (R, K) and targets (R, M), side by side, of each segment they are of.
+
+    `first` is the row of the pooled frames that the first of these is. Rows with a NaN are left out.
+    """
+    rows = np.hstack([features, targets])
+    known = np.flatnonzero(np.isfinite(rows).all(axis=1))
+    found = {}
+    for number, (start, stop) in enumerate(segments):
+        own = known[(known >= start - first) & (known < stop - first)]
+        if len(own):
+            found[number] = Moments.of(rows[own])
+    return found
+
+
+def explain(parts: Sequence[Moments], n_target: int) -> NDArray[np.float64]:
     """Predict targets from features by linear regression, each segment from all others.
 
     Parameters
     ----------
-    read_features, read_targets : callable
-        Give rows `start` to `stop`: (R, K) and (R, `n_target`). Rows with a NaN are left out.
-    segments : sequence of (int, int)
-        First and last (exclusive) row of each.
+    parts : sequence of Moments
+        Of features and targets, side by side, of each segment.
     n_target : int
 
     Returns
@@ -56,7 +75,6 @@ def explain(
         R2: 1 less the sum of squared errors over all segments, over that of predicting the mean of the
         others. NaN where there is nothing to learn from or nothing to predict.
     """
-    parts = [_moments(read_features, read_targets, *segment) for segment in segments]
     parts = [part for part in parts if part.count]
     error, spread = np.zeros(n_target), np.zeros(n_target)
     for left_out, part in enumerate(parts):
@@ -70,18 +88,6 @@ def explain(
         error, spread = error + squares[0], spread + squares[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(spread > 0, 1 - error / spread, np.nan)
-
-
-def _moments(read_features: Read, read_targets: Read, start: int, stop: int) -> Moments:
-    """Return the moments of features and targets, side by side, of a segment."""
-    found: Moments | None = None
-    for first in range(start, stop, _ROWS):
-        last = min(first + _ROWS, stop)
-        rows = np.hstack([read_features(first, last), read_targets(first, last)])
-        moments = Moments.of(rows[~np.isnan(rows).any(axis=1)])
-        found = moments if found is None else found + moments
-    assert found is not None
-    return found
 
 
 def _errors(train: Moments, test: Moments, n_feature: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

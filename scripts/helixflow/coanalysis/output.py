@@ -8,9 +8,7 @@ T frames, N residues, vectors of D numbers, K components. ``/replica/1`` has ``f
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import h5py
 import numpy as np
@@ -24,7 +22,6 @@ from helixflow.coanalysis.datasets import describe, write_dataset
 from helixflow.coanalysis.embedding import Embedding
 from helixflow.coanalysis.inputs import Inputs, Request, pool_frequency
 from helixflow.coanalysis.measures import CRITERIA, Measures
-from helixflow.files import remove_leftovers, whole_file
 from helixflow.links.status import STATUSES
 
 #: Every dataset: its unit and meaning.
@@ -78,8 +75,12 @@ DATASETS = {
     "components/contact/projection": ("1", "(T, K) coordinate of each frame along each component"),
     "components/contact/pair": ("1", "(M, 2) the pairs that are taken, by residue from 0"),
     "components/contact/mode": ("1", "(K, M) direction of each component, of unit length"),
-    "components/explained/space": ("", "(S,) whose components the motion is predicted from"),
+    "components/explained/space": ("", "(S,) whose components the motion is predicted from; see shuffled_r2"),
     "components/explained/r2": ("1", "(S, K) R2 of each component of motion, in segments of time left out"),
+    "components/explained/shuffled_r2": (
+        "1",
+        "(shuffles, K) R2 with vectors shuffled over residues; r2: mean",
+    ),
     "embedding/protein": ("", "proteins the residues are linked to"),
     "embedding/uri": ("", "URI of each one's embedding; a relative one starts at the folder of the index"),
 }
@@ -96,15 +97,6 @@ _CONTACT = {
     "heavy": "any two heavy atoms closer than heavy_cutoff_nm; of one chain only residues at least "
     "min_separation apart",
 }
-
-
-@contextmanager
-def open_result(output: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """Give the file to write to, which takes its name when the block succeeds."""
-    # Of a run that was killed.
-    remove_leftovers(output)
-    with whole_file(output) as path, h5py.File(path, "w") as file:
-        yield file
 
 
 def put(group: h5py.Group, name: str, values: ArrayLike) -> None:

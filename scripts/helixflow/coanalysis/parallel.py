@@ -6,11 +6,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from helixflow.errors import HelixflowError
+from helixflow.errors import HelixflowError, of_the_machine
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
@@ -40,13 +40,13 @@ def agree(comm: Intracomm, work: Callable[[], T]) -> T:
     return result
 
 
-def map_in_order(comm: Intracomm, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+def map_in_order(comm: Intracomm, function: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
     """Spread items over the ranks and give the results on rank 0, in the order of the items.
 
     Rank 0 hands out items, takes what comes back, and works itself while there is nothing to take, so that no
     rank waits for what is done with the results. It holds no more of them than a few for each rank. All ranks
-    must exhaust the iterator; on the others it is empty. Where items fail, all ranks raise the error of the
-    first of them. `function` itself must not communicate.
+    must exhaust the iterator, or rank 0 close it; on the others it is empty. Where items fail, all ranks
+    raise the error of the first of them. `function` itself must not communicate.
     """
     if comm.size == 1:
         yield from map(function, items)
@@ -116,8 +116,9 @@ def _attempt(function: Callable[[T], R], item: T) -> R | HelixflowError:
 def one_line(comm: Intracomm) -> Iterator[None]:
     """End all ranks with the one line of an error that they raise together, without a traceback.
 
-    One line is also said where the ranks are ended from outside, as launchers do when one of them was killed:
-    those that are asked to be quiet do not say so themselves.
+    So does a file that one rank cannot read or write, after which the others are ended. One line is also said
+    where the ranks are ended from outside, as launchers do when one of them was killed: those that are asked
+    to be quiet do not say so themselves.
     """
     from mpi4py import MPI
 
@@ -130,6 +131,11 @@ def one_line(comm: Intracomm) -> Iterator[None]:
         # All leave together; else the first one to do so aborts the others, and the launcher has its say.
         MPI.Finalize()
         sys.exit(1)
+    except OSError as error:
+        # Of one rank, for which the others may wait.
+        told = of_the_machine(error) or error
+        print(f"{type(told).__name__}: {told}", file=sys.stderr, flush=True)
+        comm.Abort(1)
 
 
 def _tell_of_the_end(rank: int) -> None:
@@ -146,7 +152,8 @@ def _tell_of_the_end(rank: int) -> None:
         # Where rank 0 is the one that was killed, the next one speaks.
         if rank < 2:
             why = (
-                "another rank was killed, perhaps for want of memory (resource mem_mb), or the whole job was"
+                "another rank failed, as a line of its own says, or was killed, perhaps for want of memory "
+                "(resource mem_mb), or the whole job was"
             )
             print(
                 f"ERROR rank {rank} was told to end (SIGTERM): {why}; run again", file=sys.stderr, flush=True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -14,36 +13,37 @@ from numpy.typing import ArrayLike, NDArray
 from helixflow.coanalysis.datasets import describe
 from helixflow.coanalysis.measures import CRITERIA, DATASETS
 from helixflow.coanalysis.replica import Contacts, Part, Task
+from helixflow.coanalysis.whole import WholeFile
 
 #: Pairs in contact that are written at once, and stand together in the file.
 _CHUNK = 1 << 16
 
 
-def write_measures(path: Path, parts: Iterable[Part], task: Task) -> None:
+def write_measures(file: WholeFile, parts: Iterable[Part], task: Task) -> None:
     """Write the measures of a replica, with no more than one block of frames in memory.
 
     Parameters
     ----------
-    path : path
+    file : WholeFile
     parts : iterable of Part
         Those of all blocks of the trajectory, in their order.
     task : Task
     """
     n_frame, n_residue = len(task.trajectory.times), len(task.molecule.residues)
-    with h5py.File(path, "w") as file:
-        file.attrs.update(asdict(task.settings) | {"trajectory": task.trajectory.path.name})
-        _put(file, "frame/time_ps", task.trajectory.times)
-        for name in ("chain", "number", "insertion", "code"):
-            _put(file, f"residue/{name}", [getattr(residue, name) for residue in task.molecule.residues])
-        _create(file, n_frame, n_residue)
-        sums = _Sums(n_residue)
-        for part in parts:
-            _write_frames(file, sums.frames, part)
-            for criterion, contacts in part.contacts.items():
-                _append(file[CRITERIA[criterion].pairs], contacts)
-            sums.add(part)
-        for name, values in sums.means().items():
-            _put(file, name, values)
+    file.attrs.update(asdict(task.settings) | {"trajectory": task.trajectory.path.name})
+    _put(file, "frame/time_ps", task.trajectory.times)
+    for name in ("chain", "number", "insertion", "code"):
+        _put(file, f"residue/{name}", [getattr(residue, name) for residue in task.molecule.residues])
+    _create(file, n_frame, n_residue)
+    sums = _Sums(n_residue)
+    for part in parts:
+        file.check()
+        _write_frames(file, sums.frames, part)
+        for criterion, contacts in part.contacts.items():
+            _append(file[CRITERIA[criterion].pairs], contacts)
+        sums.add(part)
+    for name, values in sums.means().items():
+        _put(file, name, values)
 
 
 class _Sums:

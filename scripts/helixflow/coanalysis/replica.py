@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,7 +23,6 @@ from helixflow.coanalysis.molecule import Molecule, read_molecule
 from helixflow.coanalysis.parallel import agree, map_in_order
 from helixflow.coanalysis.trajectory import Trajectory, find_frames, read_frames
 from helixflow.errors import LimitError
-from helixflow.files import remove_leftovers, whole_file
 from helixflow.structures.residues import read_residues
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def measure_replica(
     Raises
     ------
     MismatchError, LimitError
-        The same on all ranks; of several, that of the first frame.
+        The same on all ranks; of several, that of the first frame. Where there is no room for the output,
+        another one on rank 0 than on the others.
     """
     task = comm.bcast(
         agree(comm, lambda: prepare(residues, topology, trajectory, settings) if comm.rank == 0 else None)
@@ -120,11 +121,11 @@ def measure_replica(
         return
     # What writes is not needed by the other ranks.
     from helixflow.coanalysis.recording import write_measures
+    from helixflow.coanalysis.whole import whole_h5
 
-    # Of a run that was killed.
-    remove_leftovers(output)
-    with whole_file(output) as path:
-        write_measures(path, parts, task)
+    # The other ranks leave when the parts are closed, also where there is no room for them.
+    with whole_h5(output) as file, closing(parts):
+        write_measures(file, parts, task)
     log.info(
         "%d frames, %d residues, %d atoms, %d ranks",
         len(task.trajectory.times), len(task.molecule.residues), task.trajectory.atoms, comm.size,

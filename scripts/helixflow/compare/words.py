@@ -38,7 +38,7 @@ def _lines(found: Json) -> Iterator[str]:
         yield f"{stage['stage']:<13} {stage_words(stage)}"
     differences = found["differences"]
     yield from _told("Causes", [one for one in differences if one["cause"] != "follows"])
-    yield from _told("What follows", [one for one in differences if one["cause"] == "follows"])
+    yield from _followed([one for one in differences if one["cause"] == "follows"])
     yield from _part(
         "Not compared, since a run is not finished", map(_skipped, found["not_compared"][:MOST_TOLD])
     )
@@ -64,7 +64,8 @@ def verdict_lines(found: Json) -> list[str]:
         lines.append("No result differs that was compared.")
     else:
         follow = sum(one["cause"] == "follows" for one in results)
-        lines.append(f"{len(results)} parts of results differ, {follow} of them made from others that do.")
+        parts = "part of results differs" if len(results) == 1 else "parts of results differ"
+        lines.append(f"{len(results)} {parts}, of which {follow} made from others that do.")
     return lines
 
 
@@ -87,7 +88,10 @@ def difference_words(one: Json) -> str:
 
 def amount_words(one: Json) -> str:
     """Say how many records differ and by how much."""
-    told = [f"{one['differing']} of {one['compared']} that both have differ"]
+    told = []
+    if one["compared"]:
+        verb = "differs" if one["differing"] == 1 else "differ"
+        told.append(f"{one['differing']} of {one['compared']} that both have {verb}")
     for name, only in (("A", one["only_in_a"]), ("B", one["only_in_b"])):
         if only["number"]:
             more = ", …" if only["number"] > len(only["first"]) else ""
@@ -122,6 +126,16 @@ def _told(title: str, differences: Sequence[Json]) -> Iterator[str]:
         yield f"      {cause_words(one)}"
     if len(differences) > MOST_TOLD:
         yield f"  and {len(differences) - MOST_TOLD} more, which the JSON has"
+
+
+def _followed(differences: Sequence[Json]) -> Iterator[str]:
+    """Tell what is made from others that differ, a line each."""
+    lines = [
+        f"{difference_words(one)}; {amount_words(one)}; {cause_words(one)}" for one in differences[:MOST_TOLD]
+    ]
+    if len(differences) > MOST_TOLD:
+        lines.append(f"and {len(differences) - MOST_TOLD} more, which the JSON has")
+    yield from _part("What follows", lines)
 
 
 def _list(names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from helixflow.files import read_json, read_tsv
 from helixflow.report.blocks import Cell, Drawing, Figure, Json, Section, Table, number, table
 from helixflow.report.canvas import COLOURS, GREY, MARKS, drawing, label_axes
+from helixflow.report.statistics import differ_more
 
 #: Groups that the figure has room for.
 MOST_GROUPS = 40
@@ -20,19 +21,29 @@ _LEAST_DRAWN = -1.0
 _LIKELY_CHANCE = 0.05
 
 
-def across_sections(structures: str | Sequence[str], across: str | Sequence[str]) -> list[Section]:
+def across_sections(
+    structures: str | Sequence[str],
+    across: str | Sequence[str],
+    simulated_at_K: Mapping[str, float] | None = None,
+) -> list[Section]:
     """Show all structures beside each other; no section where there are fewer than two.
 
     Parameters
     ----------
     structures, across : path
         Table over all structures and what was learnt across them; an empty list where they were not made.
+    simulated_at_K : dict of str to float, optional
+        Temperature of the structures that were simulated at one alone, which the table does not name.
     """
     rows = read_tsv(structures) if isinstance(structures, str) else []
+    for row in rows:
+        row["temperature_K"] = row["temperature_K"] or str((simulated_at_K or {}).get(row["structure"], ""))
     if len({row["structure"] for row in rows}) < 2:
         return []
     section = Section(
-        "across", "Across structures", [_groups_words(rows), _means_table(rows), _tests_table(rows)]
+        "across",
+        "Across structures",
+        [_groups_words(rows), _structures_table(rows), _means_table(rows), _tests_table(rows)],
     )
     if isinstance(across, str):
         section.blocks += _learning(read_json(across))
@@ -54,33 +65,47 @@ def _value(row: Mapping[str, str], name: str) -> float:
     return float(row[name]) if row[name] else math.nan
 
 
-def _mean(row: Mapping[str, str], name: str) -> str:
-    mean, error = _value(row, name), _value(row, f"{name}_error")
-    return f"{number(mean)} ± {number(error, 2)}" if math.isfinite(error) else number(mean)
+def _mean(row: Mapping[str, str], name: str) -> Cell:
+    mean = number(_value(row, name))
+    error, replica_error = (_value(row, f"{name}_{kind}") for kind in ("error", "replica_error"))
+    if math.isfinite(error):
+        mean += f" ± {number(error, 2)}"
+    if not math.isfinite(replica_error):
+        return Cell(mean)
+    mean += f" / {number(replica_error, 2)}"
+    return Cell(f"{mean} !", "unsure") if differ_more(replica_error, error) else Cell(mean)
 
 
-def _means_table(rows: Sequence[Mapping[str, str]]) -> Table:
+def _structures_table(rows: Sequence[Mapping[str, str]]) -> Table:
+    counts = ("replicas", "frames", "residues", "linked")
     cells = [
-        (
-            row["structure"],
-            int(row["group"]),
-            _temperature(row),
-            *(int(row[name]) for name in ("replicas", "frames", "residues", "linked")),
-            *(_mean(row, name) for name in ("rmsd_nm", "rg_nm", "contacts", "coherence")),
-        )
+        (row["structure"], int(row["group"]), _temperature(row), *(int(row[name]) for name in counts))
         for row in rows
     ]
     return table(
-        "Means of all structures",
-        "structure | group # | temperature (K) | replicas # | frames # | residues # | with embedding # | "
-        "RMSD (nm) # | radius of gyration (nm) # | contacts (pairs) # | coherence (mean cosine) #",
+        "Structures and their groups",
+        "structure | group # | temperature (K) # | replicas # | frames # | residues # | with embedding #",
         cells,
-        "Behind ± is the standard error of the mean over all frames, by the number of independent ones.",
+        "The temperature of a run that was brought along is not known (–).",
+    )
+
+
+def _means_table(rows: Sequence[Mapping[str, str]]) -> Table:
+    names = ("rmsd_nm", "rg_nm", "contacts", "coherence")
+    cells = [(row["structure"], _temperature(row), *(_mean(row, name) for name in names)) for row in rows]
+    return table(
+        "Means of all structures",
+        "structure | temperature (K) # | RMSD (nm) # | radius of gyration (nm) # | contacts (pairs) # | "
+        "coherence (mean cosine) #",
+        cells,
+        "Behind ± is the standard error of the mean over all frames, by the number of independent ones, and "
+        "behind / that by the means of the replicas. Where the second is more than twice the first (!), "
+        "replicas differ more than the first tells.",
     )
 
 
 def _temperature(row: Mapping[str, str]) -> str:
-    return number(_value(row, "temperature_K")) if row["temperature_K"] else "that of all"
+    return number(_value(row, "temperature_K")) if row["temperature_K"] else "–"
 
 
 def _tests_table(rows: Sequence[Mapping[str, str]]) -> Table:
@@ -98,8 +123,8 @@ def _tests_table(rows: Sequence[Mapping[str, str]]) -> Table:
     ]
     return table(
         "What embeddings tell of each structure",
-        "structure | temperature (K) | Spearman's ρ # | effect (sd) # | p, same distance # | p, shifted # | "
-        "precision of L predicted contacts # | R² of RMSF #",
+        "structure | temperature (K) # | Spearman's ρ # | effect (sd) # | p, same distance # | "
+        "p, shifted # | precision of L predicted contacts # | R² of RMSF #",
         cells,
         "As in the statistics of each structure, which explain them, over all pairs. Of many structures, one "
         "in twenty has a p below 0.05 by chance alone; the p are not corrected for that.",
@@ -125,8 +150,9 @@ def _learning(told: Json) -> Iterator[str | Table | Figure]:
             "R² of RMSF for each group of relatives, told by what was learnt of all others, by embedding, "
             "kind of amino acid and number of neighbours.",
             "A mark is a group of relatives that was left out: 1 is told in full, 0 (the line) no better "
-            f"than the mean, and what is below {number(_LEAST_DRAWN)} is drawn there. Embeddings are of use "
-            "where their mark is above both others.",
+            "than the mean of what was learnt from, and what is below "
+            f"{number(_LEAST_DRAWN)} is drawn there. Embeddings are of use where their mark is above 0 and "
+            "above both others; there is no error of these values, so small differences say nothing.",
         )
 
 
@@ -141,10 +167,10 @@ def _learning_table(told: Json) -> Table:
         "Do embeddings tell RMSF of structures that were not learnt from? (R²)",
         " | ".join(["group left out", "structures", "residues #", *(f"{name} #" for name in names)]),
         rows,
-        "Ridge regression over the residues of all groups of relatives but those left out. 1 is all of the "
-        "variance, 0 is no better than the mean of what was learnt from, below 0 is worse. It is this row of "
-        "“all” that says whether embeddings tell flexibility; R² within one structure may be what is "
-        "peculiar to it.",
+        "R² of the RMSF of residues left out. Ridge regression over the residues of all groups of relatives "
+        "but those left out. 1 is told in full, 0 is no better than the mean of what was learnt from, below "
+        "0 is worse. It is this row of “all” that says whether embeddings tell flexibility; R² within one "
+        "structure may be what is peculiar to it. There is no error of these values.",
     )
 
 

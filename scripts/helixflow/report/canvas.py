@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
+#: Scale of colours for values with a sign, white at 0: orange above it, purple below.
+SIGNED = "PuOr_r"
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 GREY, INK, LINE = "#8a8f98", "#1c2430", "#5b6573"
 

@@ -130,5 +130,5 @@ def _map_figure(h5: h5py.File) -> Figure:
         "Matrix over residues, contact frequency above the diagonal and cosine of embeddings below it.",
         f"A square is a pair of residues: above, in which share of the frames {WORDS[criterion]} are in "
         "contact; mirrored below, how similar their embeddings are. A pattern on both sides of the diagonal "
-        "is one that the embedding shares with the contacts.",
+        "is one that the embedding shares with the contacts. Cosines are orange above 0 and purple below.",
     )

@@ -16,6 +16,7 @@ from helixflow.report.canvas import (
     INK,
     LINE,
     MARKS,
+    SIGNED,
     colour_bar,
     drawing,
     label_axes,
@@ -194,8 +195,11 @@ def split_map(
 ) -> Drawing:
     """Draw two symmetric (N, N) matrices over N residues as one square, each with a scale of its own.
 
-    Above the diagonal is `upper`, from 0 to 1; below it `lower`, over the range of its values.
+    Above the diagonal is `upper`, from 0 to 1; below it `lower`, which has a sign: its scale reaches as far
+    below 0 as above.
     """
+    known = np.abs(lower[np.tri(len(lower), k=-1, dtype=bool) & np.isfinite(lower)])
+    reach = float(known.max()) if known.size and known.max() > 0 else 1.0
     with drawing(5.0, 5.4) as (axes, finish):
         above = np.tri(len(upper), k=-1, dtype=bool).T
         above_image = axes.imshow(
@@ -206,7 +210,11 @@ def split_map(
             interpolation_stage="data",
         )
         below_image = axes.imshow(
-            np.ma.masked_where(~above.T, lower), cmap=_shades("Oranges"), interpolation_stage="data"
+            np.ma.masked_where(~above.T, lower),
+            vmin=-reach,
+            vmax=reach,
+            cmap=_shades(SIGNED),
+            interpolation_stage="data",
         )
         name_pairs(axes, places)
         colour_bar(axes, above_image, upper_label, "top")
@@ -232,10 +240,10 @@ def pair_columns(places: Sequence[Place], maps: Mapping[str, Array]) -> dict[str
 
 
 def _shades(name: str) -> Any:
-    """Give colours in so few steps that a large map stays a small image."""
+    """Give colours in so few steps that a large map stays a small image, odd so that 0 has one."""
     import matplotlib as mpl
 
-    return mpl.colormaps[name].resampled(32)
+    return mpl.colormaps[name].resampled(33)
 
 
 def residue_columns(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from helixflow.report.analysis import drawn_replicas, rows_of
-from helixflow.report.blocks import Cell, Figure, Section, Table, number, percent, table
+from helixflow.report.blocks import Cell, Figure, Section, Table, number, percent, plural, table
 from helixflow.report.plots import Plane, planes
+from helixflow.report.statistics import FEW_FRAMES
 
 #: Group of the file, heading, and unit of the projections.
 SPACES = (
@@ -16,6 +20,8 @@ SPACES = (
     ("embedding", "embeddings of frames", ""),
     ("contact", "contact map", ""),
 )
+#: Below so many frames for each component that it is told by, R² says little.
+FRAMES_PER_PREDICTOR = 10
 _NAMES = {space: heading for space, heading, _ in SPACES}
 
 
@@ -28,7 +34,7 @@ def latent_part(name: str, h5: h5py.File, figured: bool, where: str) -> Section:
         "all frames, so all that it can tell of the motion comes by the contacts; the contact map is the "
         "plain description that embeddings must surpass to be of use."
     )
-    section.blocks += [_shares_table(h5), _explained_table(h5)]
+    section.blocks += [_shares_table(h5), _explained_table(h5), *_few_frames(h5)]
     if figured:
         section.blocks.append(_planes_figure(h5))
     return section
@@ -72,9 +78,28 @@ def _explained_table(h5: h5py.File) -> Table:
         headings,
         rows,
         "Share of the variance of each component of the motion that a linear regression on the components "
-        "of the other space explains, in stretches of time that it was not fitted to. 1 is all, 0 is no "
-        "better than the mean, below 0 is worse than that, as where the stretches are unlike each other.",
+        "of the other space explains, in frames left out: stretches of time that it was not fitted to. 1 is "
+        "all, 0 is no better than the mean of what was learnt from, below 0 is worse than that, as where the "
+        "stretches are unlike each other.",
     )
+
+
+def _few_frames(h5: h5py.File) -> Iterator[str]:
+    """Say of how many frames R² is, and warn of few."""
+    frames = len(h5["frame/time_ps"])
+    segments = int(h5["components/explained"].attrs["segments"])
+    predictors = max(h5[f"components/{space}/projection"].shape[1] for space in ("embedding", "contact"))
+    independent = dict(rows_of(h5["statistics/series"], "name", "effective")).get("motion_1", math.nan)
+    yield (
+        f"R² is of {plural(frames, 'frame')} in {plural(segments, 'segment')} of time, told by at most "
+        f"{plural(predictors, 'component')} of a space; the first component of the motion has "
+        f"{number(independent, 3)} independent frames."
+    )
+    if frames < FRAMES_PER_PREDICTOR * predictors or not independent >= FEW_FRAMES:
+        yield (
+            f"Warning: below {FEW_FRAMES} independent frames, or {FRAMES_PER_PREDICTOR} frames for each "
+            "component that it is told by, R² may be far off, also by its sign."
+        )
 
 
 def _r2_words(value: float) -> str:

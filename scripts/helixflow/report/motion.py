@@ -18,12 +18,19 @@ from helixflow.report.analysis import (
     typicality,
 )
 from helixflow.report.blocks import Figure, Section, Table, View, number, table
+from helixflow.report.canvas import SIGNED
 from helixflow.report.figures import Place, curves, residue_profile
 from helixflow.report.plots import signed_map, trace
 from helixflow.report.view import Backbone, by_kind, by_value, view_of
 
 #: From this share of the frames on, a residue is called helical or of a strand.
 MOSTLY = 0.5
+_EMBEDDING = (
+    "In “Embedding”, the value of a residue is that of its context, the sum of the embeddings of the "
+    "residues that it is in contact with in a mean frame, along the first component of the frames' "
+    "embeddings, less the mean over the residues. Residues of one colour have surroundings that are alike to "
+    "the model; sign and unit are arbitrary."
+)
 KINDS = ("helix", "strand", "neither")
 
 
@@ -54,15 +61,17 @@ def _over_time(h5: h5py.File) -> list[Figure]:
             "RMSD",
             curves(curves_of(h5, "rmsd_nm"), "time (ps)", "RMSD of C-alphas (nm)"),
             "Root-mean-square deviation of the C-alphas from the first frame over time, a curve per replica.",
-            "Distance from the replica's own first frame; a plateau is a state, a rise a drift away from it.",
+            "Distance from the replica's own first frame, in which it is 0 by definition. A steady rise is a "
+            "drift away from it; on a plateau the distance stays, which different structures may share.",
         ),
         Figure(
             "RMSD to the mean structure",
             curves(curves_of(h5, "rmsd_to_mean_nm"), "time (ps)", "RMSD of C-alphas (nm)"),
             "Root-mean-square deviation of the C-alphas from the mean over all replicas, a curve per "
             "replica.",
-            "Distance from the mean of all frames of all replicas. Replicas that stay at other distances "
-            "than each other are in other states, and their mean is none of them.",
+            "Distance from the mean of all frames of all replicas. Replicas at different distances are "
+            "different, but those at the same distance need not be alike: two in two states are equally far "
+            "from the mean between them, which is neither.",
         ),
         Figure(
             "Radius of gyration",
@@ -74,8 +83,8 @@ def _over_time(h5: h5py.File) -> list[Figure]:
             "Secondary structure over time",
             curves(_secondary(h5), "time (ps)", "share of residues"),
             "Share of residues in helices and in strands over time, over all replicas.",
-            "By hydrogen bonds of the backbone (Kabsch and Sander). A fall is melting; a helix that is lost "
-            "in one replica alone is a rare event, not a trend.",
+            "By hydrogen bonds of the backbone (Kabsch and Sander). A fall that stays is a loss of helix or "
+            "strand; brief ones come from bonds near the threshold. What one replica shows was seen once.",
         ),
     ]
 
@@ -146,9 +155,10 @@ def _together(h5: h5py.File) -> Figure:
         "Residues that move together",
         signed_map(h5["pair/cross_correlation"][:], places_of(h5), "dynamic cross-correlation"),
         "Square of residues by residues with the correlation of the motions of their C-alphas.",
-        "1 where two C-alphas move the same way at the same time, −1 where they move against each other, 0 "
-        "where they do not heed each other, or move at right angles. Of few independent frames, much of it "
-        "is chance.",
+        "Of the deviations of each replica's frames from that replica's own mean, over all replicas, as of "
+        "the pooled RMSF: how replicas differ from each other is not in it. 1 where two C-alphas move the "
+        "same way at the same time, −1 where they move against each other, 0 where they do not heed each "
+        "other, or move at right angles. Of few independent frames, much of it is chance.",
     )
 
 
@@ -157,20 +167,24 @@ def structure_blocks(h5: h5py.File, backbone: Backbone, title: str) -> list[str 
     rmsf, own = h5["residue/rmsf_nm"][:], own_mode(h5)
     colourings = [
         by_value("RMSF", "RMSF of C-alpha", "nm", rmsf),
-        by_value("Embedding", "component 1 of the embeddings a residue meets", "", own, "PuOr", middle=True),
+        by_value("Embedding", "context along component 1 of the embeddings", "", own, SIGNED, middle=True),
         by_kind("Secondary structure", "what a residue is in most frames", _mostly(h5), KINDS),
         by_kind("Chain", "chain", [chain or "(blank)" for chain, _, _ in places_of(h5)]),
     ]
-    blocks: list[str | Table | Figure | View] = [view_of(title, backbone, labels_of(h5), colourings)]
+    shown = view_of(title, backbone, labels_of(h5), colourings)
+    blocks: list[str | Table | Figure | View] = [shown]
+    if isinstance(shown, View):
+        blocks.append(_EMBEDDING)
     if len(backbone.residues) == len(rmsf):
-        drawn = trace(backbone.alphas(), backbone.strands(), rmsf, places_of(h5), "RMSF of C-alpha (nm)")
+        drawn = trace(backbone.alphas() / 10, backbone.strands(), rmsf, places_of(h5), "RMSF of C-alpha (nm)")
         blocks.append(
             Figure(
                 "Where the structure moves",
                 drawn,
                 "The C-alphas of the starting structure, joined, coloured by their fluctuation.",
                 "The starting structure from where it is widest; thick is near, thin is far. Yellow residues "
-                "fluctuate most, dark ones least.",
+                "fluctuate most, dark ones least; each half of what joins two residues has the colour of the "
+                "nearer one, on the scale of the view in 3-D. The first residue of each chain is named.",
             )
         )
     return blocks

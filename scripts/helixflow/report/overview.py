@@ -23,6 +23,20 @@ _NOUNS = {
     "trajectory": "brought-along run",
 }
 
+#: What is counted, in the names of items.
+_COUNTED = {
+    "records",
+    "reads",
+    "files",
+    "members",
+    "units",
+    "genes",
+    "proteins",
+    "atoms",
+    "residues",
+    "frames",
+}
+
 #: What stands for the date of a file where there is none.
 BUILT = "built from its sequence (idealised start, not a fold)"
 
@@ -57,32 +71,47 @@ def overview_section(
             "versions, seeds and the configuration are at the end of the page.",
             *work_blocks(benchmarks),
             *_shards(embedding_jobs),
-            _stages_table(accounting),
+            stages_table(accounting),
         ],
     )
 
 
-def _stages_table(accounting: Sequence[Mapping[str, str]]) -> Table:
+def stages_table(accounting: Sequence[Mapping[str, str]]) -> Table:
     """Count the items of each stage and those that something was set aside of."""
-    stages: dict[str, list[Mapping[str, str]]] = {}
+    counted: dict[tuple[str, str], list[Mapping[str, str]]] = {}
     for row in accounting:
-        stages.setdefault(row["stage"], []).append(row)
+        counted.setdefault((row["stage"], counted_in(row["item"])), []).append(row)
     rows = []
-    for stage, entries in stages.items():
+    for (stage, noun), entries in counted.items():
         items = {row["item"] for row in entries}
         aside = {row["item"] for row in entries if row["set_aside"] != "0"}
         reasons = Counter[str]()
         for row in entries:
             reasons[row["reason"]] += int(row["set_aside"])
         told = ", ".join(f"{number(count)} {reason}" for reason, count in reasons.most_common() if count)
-        rows.append((stage, len(items), Cell(number(len(aside)), "unsure") if aside else 0, told or "–"))
+        marked = Cell(number(len(aside)), "unsure") if aside else 0
+        rows.append((stage, noun, len(items), marked, told or "–"))
     return table(
         "What each stage counted",
-        "stage | items # | items with something set aside # | set aside, by reason",
+        "stage | counted | items # | items with something set aside # | set aside, by reason",
         rows,
         "An item is what is counted by itself, such as the records of a sample or the frames of a replica; "
-        "the section on accounting has each with what came in and went out.",
+        "the section on accounting has each with what came in and went out. The atoms and the residues of a "
+        "structure are the same molecules, counted twice.",
     )
+
+
+def counted_in(item: str) -> str:
+    """Tell what the item of an account is counted in.
+
+    Examples
+    --------
+    >>> counted_in("x/300K replica 1 frames"), counted_in("atoms residues, with 2 copied by the assembly")
+    ('frames', 'residues')
+    """
+    # Names of samples and structures have no spaces.
+    first, *others = item.replace(",", "").split()
+    return next((word for word in others if word in _COUNTED), first)
 
 
 def _shards(jobs: Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helixflow.files import read_json, read_tsv, whole_folder, write_text
 from helixflow.report.accounting import StageFiles
@@ -41,8 +42,12 @@ from helixflow.report.structures import (
     read_structures,
     setup_part,
     structures_table,
+    temperatures_K,
 )
 from helixflow.report.view import page_programs
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 #: Structures that get figures, and those that get a section, so that the page stays below 10 MB.
 MOST_FIGURED, MOST_SHOWN = 8, 100
@@ -103,7 +108,7 @@ def write_report(
             ),
             structures_section(structures),
             *brought_sections(files),
-            *across_sections(files.structures_table, files.across),
+            *across_sections(files.structures_table, files.across, temperatures_K(structures)),
             *([comparison_section(comparison)] if isinstance(comparison, str | os.PathLike) else []),
             provenance_section(record),
         ]
@@ -198,7 +203,11 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"data_uri": _data_uri, "runs_of_figures": _runs_of_figures}
+    environment.filters |= {
+        "breakable": _breakable,
+        "data_uri": _data_uri,
+        "runs_of_figures": _runs_of_figures,
+    }
     environment.tests |= {"table": _is(Table), "view": _is(View)}
     return environment.get_template(_TEMPLATE).render(
         title=title,
@@ -225,6 +234,13 @@ def _is(kind: type) -> Any:
 def _runs_of_figures(blocks: Sequence[object]) -> list[tuple[bool, list[object]]]:
     """Take figures that follow each other together, since they stand side by side, and so all else."""
     return [(figures, list(run)) for figures, run in groupby(blocks, key=_is(Figure))]
+
+
+def _breakable(text: str) -> Markup:
+    """Let a long name break where its parts end, and not within a word."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([_|/])(?=\w)", r"\1<wbr>", str(escape(text))))
 
 
 def _data_uri(svg: str) -> str:

@@ -1,12 +1,12 @@
 """The kinds of figures that only the co-analysis has: plain arrays in, drawings with what they show out.
 
-Values without a sign have the colours of viridis, those with one the colours of PuOr about white: both are
-read alike by colour-blind readers and in grey, since lightness tells them.
+Values without a sign have the colours of viridis, those with one the colours of `SIGNED` about white: both
+are read alike by colour-blind readers, since lightness tells them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 
 from helixflow.report.blocks import Drawing
 from helixflow.report.blocks import number as short_number
-from helixflow.report.canvas import COLOURS, GREY, INK, LINE, MARKS, colour_bar, drawing, label_axes, shorten
+from helixflow.report.canvas import (
+    COLOURS,
+    GREY,
+    INK,
+    LINE,
+    MARKS,
+    SIGNED,
+    colour_bar,
+    drawing,
+    label_axes,
+    shorten,
+)
 from helixflow.report.figures import Array, Place, name_pairs, pair_columns, residue_columns
 
 if TYPE_CHECKING:
@@ -43,7 +54,7 @@ def signed_map(values: Array, places: Sequence[Place], label: str) -> Drawing:
     import matplotlib as mpl
 
     # Few shades, white in the middle, keep the image small; the data have all digits.
-    shades = mpl.colormaps["PuOr"].resampled(SHADES)
+    shades = mpl.colormaps[SIGNED].resampled(SHADES)
     with drawing(5.0, 5.0) as (axes, finish):
         image = axes.imshow(values, vmin=-1, vmax=1, cmap=shades, interpolation_stage="data")
         name_pairs(axes, places)
@@ -111,64 +122,86 @@ def _legend_of_marks(panel: Axes, chosen: Sequence[int]) -> None:
         panel.figure.legend(handles=marks, loc="outside upper left", ncols=len(marks))
 
 
-def _panels(axes: Axes, rows: int, columns: int) -> list[Axes]:
+def _panels(axes: Axes, rows: int, columns: int, sharex: bool = False) -> list[Axes]:
     """Put a grid of axes in place of the one that a drawing begins with."""
     figure = axes.figure
     axes.remove()
-    grid = figure.subplots(rows, columns, squeeze=False)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
     return list(grid.ravel())
 
 
-def null_panels(nulls: Mapping[str, Array], observed: Mapping[str, float], label: str) -> Drawing:
-    """Draw what chance gives as a histogram for each kind of pairs, and what was found as a line in it.
+@dataclass(frozen=True)
+class Chance:
+    """What chance gives of one kind of pairs by one null, (n,), what was found, and its p in words.
+
+    `draws` is what the values are of, such as permutations.
+    """
+
+    pairs: str
+    null: str
+    draws: str
+    values: Array
+    found: float
+    p: str
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to draw."""
+        return bool(np.isfinite(self.found)) and bool(np.isfinite(self.values).any())
+
+
+def null_panels(chances: Sequence[Chance], columns: int, label: str) -> Drawing:
+    """Draw what chance gives as a histogram each, and what was found as a line in it.
 
     Parameters
     ----------
-    nulls : dict of str to (n,)
-        Values of the permutations; all of one panel may be NaN.
-    observed : dict of str to float
+    chances : sequence of Chance
+        The nulls of one kind of pairs follow each other; of kinds of which nothing is known, none is drawn.
+    columns : int
+        How many nulls there are.
     label : str
         Of the values.
     """
-    columns = min(3, max(1, len(nulls)))
-    rows = -(-len(nulls) // columns) or 1
-    with drawing(9.6 * columns / 3, 0.5 + 2.0 * rows) as (axes, finish):
-        grid = _panels(axes, rows, columns)
-        for panel, (name, values) in zip(grid, nulls.items(), strict=False):
-            _null_panel(panel, values[np.isfinite(values)], observed[name])
-            panel.set_title(shorten(name, 40), fontsize=9, color=INK)
-            panel.set_yticks([])
-            panel.spines["left"].set_visible(False)
-        for panel in grid[len(nulls) :]:
-            panel.set_visible(False)
-        grid[0].figure.supxlabel(label, fontsize=10)
-    kinds = [(name, "permutation", value) for name, values in nulls.items() for value in values]
-    kinds += [(name, "observed", value) for name, value in observed.items()]
-    names, kind, values_of = zip(*kinds, strict=True) if kinds else ((), (), ())
-    return finish({"pairs of residues": names, "value of": kind, label: values_of})
+    kinds = {chance.pairs for chance in chances if chance.known} or {chance.pairs for chance in chances[:1]}
+    shown = [chance for chance in chances if chance.pairs in kinds]
+    rows = max(1, -(-len(shown) // columns))
+    with drawing(7.6, 0.7 + 1.35 * rows) as (axes, finish):
+        grid = _panels(axes, rows, columns, sharex=True)
+        for panel, chance in zip(grid, shown, strict=False):
+            _null_panel(panel, chance)
+        for panel in grid[-columns:]:
+            panel.set_xlabel(label)
+    told = [
+        (chance.pairs, chance.null, kind, value)
+        for chance in chances
+        for kind, values in (("chance", chance.values), ("found", [chance.found]))
+        for value in values
+    ]
+    names, nulls, kind_of, value_of = zip(*told, strict=True) if told else ((), (), (), ())
+    return finish({"pairs of residues": names, "null": nulls, "value of": kind_of, label: value_of})
 
 
-def _null_panel(panel: Axes, null: Array, observed: float) -> None:
-    if len(null):
-        panel.hist(null, bins=30, color=COLOURS[5], edgecolor="white", linewidth=0.3)
-    if np.isfinite(observed):
-        panel.axvline(observed, color=COLOURS[1], linewidth=2.2)
-        box = {"fc": "white", "ec": "none", "pad": 0.8}
-        place = ("data", "axes fraction")
-        panel.annotate(
-            short_number(round(observed, 3), 2),
-            (observed, 1),
-            xycoords=place,
-            fontsize=8,
-            color=INK,
-            ha="center",
-            va="top",
-            bbox=box,
-        )
-    if not len(null) or not np.isfinite(observed):
+def _null_panel(panel: Axes, chance: Chance) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    panel.set_title(shorten(f"{chance.pairs}, {chance.null}", 60), fontsize=9, color=INK)
+    if not chance.known:
+        panel.set_yticks([])
         panel.annotate("not available", (0.5, 0.5), xycoords="axes fraction", ha="center", color=LINE)
-    if not len(null) and not np.isfinite(observed):
-        panel.set_xticks([])
+        return
+    null = chance.values[np.isfinite(chance.values)]
+    panel.hist(null, bins=30, color=COLOURS[5], edgecolor="white", linewidth=0.3)
+    panel.axvline(chance.found, color=COLOURS[1], linewidth=2.2)
+    panel.set_ylabel(chance.draws, fontsize=9)
+    panel.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    panel.tick_params(labelsize=8)
+    # In the corner that the line is not in; bars are low there.
+    right = chance.found <= (null.min() + null.max()) / 2
+    panel.annotate(
+        f"found {short_number(round(chance.found, 2), 3)}\np {chance.p}",
+        (0.99 if right else 0.01, 0.98), xycoords="axes fraction", fontsize=8, color=INK,
+        ha="right" if right else "left", va="top",
+    )  # fmt: skip
 
 
 def trace(
@@ -179,7 +212,7 @@ def trace(
     Parameters
     ----------
     alphas : (N, 3)
-        In Å; NaN where a residue has none.
+        In nm; NaN where a residue has none.
     strands : (N,)
         Number of the unbroken chain of each residue; others are not joined.
     values : (N,)
@@ -194,23 +227,28 @@ def trace(
     shades = mpl.colormaps["viridis"].with_extremes(bad="#b4b9c1")
     flat = _flattened(alphas)
     joined = np.flatnonzero(np.diff(strands) == 0)
-    between = (values[joined] + values[joined + 1]) / 2
     with drawing(5.0, 4.6) as (axes, finish):
-        halves = np.stack([flat[joined, :2], flat[joined + 1, :2]], axis=1)
+        # Each half of what joins two residues has the colour of the nearer one.
+        first, second = flat[joined], flat[joined + 1]
+        middle = (first + second) / 2
+        ends = np.concatenate([np.stack([first, middle], axis=1), np.stack([middle, second], axis=1)])
+        of = np.concatenate([joined, joined + 1])
         # What lies behind is drawn first and thinner.
-        order = np.argsort(flat[joined, 2], kind="stable")
+        order = np.argsort(ends[:, :, 2].mean(axis=1), kind="stable")
         depth = np.linspace(1.2, 4.5, len(order))
-        lines = LineCollection(list(halves[order]), cmap=shades, linewidths=depth, capstyle="round",
+        lines = LineCollection(list(ends[order, :, :2]), cmap=shades, linewidths=depth, capstyle="round",
                                rasterized=len(order) > MOST_SHAPES)  # fmt: skip
-        lines.set_array(np.ma.masked_invalid(between[order]))
+        lines.set_array(np.ma.masked_invalid(values[of[order]]))
+        if np.isfinite(values).any():
+            lines.set_clim(float(np.nanmin(values)), float(np.nanmax(values)))
         axes.add_collection(lines)
         axes.autoscale_view()
         axes.set_aspect("equal", adjustable="datalim")
         _name_ends(axes, flat, strands, places)
-        label_axes(axes, "(Å)", "(Å)")
-        if np.isfinite(between).any():
+        label_axes(axes, "along the widest direction (nm)", "across it (nm)")
+        if np.isfinite(values).any():
             colour_bar(axes, lines, label, "top")
-    seen = {f"{axis} as drawn (Å)": flat[:, at] for at, axis in enumerate(("x", "y", "depth"))}
+    seen = {f"{axis} as drawn (nm)": flat[:, at] for at, axis in enumerate(("x", "y", "depth"))}
     return finish(residue_columns(places) | seen | {label: values})
 
 
@@ -222,8 +260,9 @@ def _name_ends(axes: Axes, flat: Array, strands: NDArray[np.int64], places: Sequ
         if np.isfinite(flat[at]).all():
             name = shorten(f"{chain} {number}{insertion}".strip(), 12)
             axes.annotate(
-                name, (flat[at, 0], flat[at, 1]), fontsize=8, color=LINE,
-                xytext=(3, 3), textcoords="offset points",
+                name, (flat[at, 0], flat[at, 1]), fontsize=9, color=INK, zorder=5,
+                xytext=(4, 4), textcoords="offset points",
+                bbox={"fc": "white", "ec": "none", "pad": 1.0, "alpha": 0.8},
             )  # fmt: skip
 
 

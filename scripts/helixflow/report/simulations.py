@@ -16,7 +16,7 @@ from helixflow.report.structures import OUTCOMES, Ensemble
 
 #: Column of the energies, title, label of the axis, and how to read it.
 _ENERGIES = (
-    ("temperature_K", "Temperature", "temperature (K)", "It should vary about the thermostat's temperature."),
+    ("temperature_K", "Temperature", "temperature (K)", "It should vary about the thermostat's, drawn too."),
     ("density_kg_m3", "Density", "density (kg/m³)", "It should vary without a trend; water is near 1000."),
     ("potential_kJ_mol", "Potential energy", "potential energy (kJ/mol)", "A trend means it still relaxes."),
 )
@@ -28,7 +28,7 @@ def simulation_part(ensemble: Ensemble, figured: bool) -> Section:
     section.blocks += [gates_table(ensemble.quality), _runs_table(ensemble.quality)]
     section.blocks.append(_protocol(next(iter(ensemble.quality.values()))["metadata"]))
     if figured:
-        section.blocks += _energy_figures(ensemble.energy)
+        section.blocks += _energy_figures(ensemble.energy, _thermostat_K(ensemble.quality))
     return section
 
 
@@ -103,12 +103,20 @@ def read_energies(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64]
     return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
 
 
-def _energy_figures(paths: Mapping[int, str]) -> list[Figure]:
+def _thermostat_K(qualities: Mapping[int, Json]) -> float | None:
+    told: float | None = next(iter(qualities.values()))["metadata"]["temperature_K"]
+    return told
+
+
+def _energy_figures(paths: Mapping[int, str], thermostat_K: float | None) -> list[Figure]:
     first = list(paths.items())[:MOST_DRAWN]
     energies = {f"replica {replica}": read_energies(path) for replica, path in first}
     figures = []
     for column, title, label, reading in _ENERGIES:
         series = {replica: (values["time_ps"], values[column]) for replica, values in energies.items()}
+        if column == "temperature_K" and thermostat_K is not None:
+            ends = np.array([min(x[0] for x, _ in series.values()), max(x[-1] for x, _ in series.values())])
+            series[f"thermostat, {number(thermostat_K)} K"] = ends, np.full(2, float(thermostat_K))
         drawn = curves(series, "time (ps)", label)
         figures.append(Figure(title, drawn, f"{title} over time, a curve per replica.", reading))
     return figures

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import h5py
 
-from helixflow.report.analysis import columns_of, labels_of, rows_of
+from helixflow.report.analysis import labels_of, rows_of
 from helixflow.report.blocks import MISSING, Cell, Figure, Section, Table, View, number, plural, table
-from helixflow.report.plots import null_panels
+from helixflow.report.plots import Chance, null_panels
 
 #: Below so many pairs, a rank correlation says little.
 FEW_PAIRS = 100
 #: Below so many independent frames, a mean and its error say little.
 FEW_FRAMES = 10
+#: So many standard errors over frames are less than the error over replicas where these differ too much.
+DIFFER_FROM = 2
 #: From here on a result is said to be by chance.
 LIKELY_CHANCE = 0.05
 
@@ -31,6 +33,8 @@ SERIES = {
     "embedding_1": "embeddings, component 1",
     "contact_1": "contact map, component 1",
 }
+#: Those whose mean over all frames is 0 by construction.
+COMPONENTS = ("motion_1", "embedding_1", "contact_1")
 _AGAINST = {"start": "contacts of the starting structure", "persistent": "contacts of most frames"}
 
 Blocks = list[str | Table | Figure | View]
@@ -71,18 +75,39 @@ def p_words(p: float, permutations: int) -> str:
 def _cosine_blocks(h5: h5py.File, figured: bool) -> Blocks:
     group = h5["statistics/contact_cosine"]
     blocks: Blocks = [_correlation_table(h5, group), *_verdict(group)]
-    nulls = dict(zip(columns_of(group, "pairs")[0], group["null"][:], strict=True))
-    if figured and nulls:
-        observed = dict(rows_of(group, "pairs", "spearman"))
-        drawing = null_panels(nulls, observed, "Spearman's ρ of contact frequency and embedding cosine")
-        reading = (
-            "Bars are what is found when the cosines of pairs equally far apart in sequence are shuffled, "
-            "the line is what was found. A line outside the bars is more than the distance in sequence "
-            "explains."
-        )
-        alt = "Histogram of the rank correlations of permutations for each kind of pairs, with the one found."
-        blocks.append(Figure("What chance would give", drawing, alt, reading, wide=True))
+    if figured and len(group["pairs"]):
+        blocks.append(_chance_figure(group))
     return blocks
+
+
+def _chance_figure(group: h5py.Group) -> Figure:
+    return Figure(
+        "What chance would give",
+        null_panels(_chances(group), 2, "standard deviations from the mean of chance"),
+        "Histograms of what chance gives by both nulls for each kind of pairs, with what was found.",
+        "Bars on the left are what is found when the cosines of pairs equally far apart in sequence are "
+        "shuffled, and go with “p, same distance”; those on the right when embeddings are moved along the "
+        "chains, and go with “p, shifted”, which is the one to trust. The line is what was found; 0 is the "
+        "mean of the bars, 1 their standard deviation. A line that is outside the bars on the left alone "
+        "says no more than that neighbours in sequence are alike.",
+        wide=True,
+    )
+
+
+def _chances(group: h5py.Group) -> list[Chance]:
+    """Give both nulls of each kind of pairs, on the scales of their own standard deviations."""
+    permutations = int(group.attrs["permutations"])
+    names = ("pairs", "null_mean", "null_sd", "effect", "p", "shift_effect", "shift_p", "shifts")
+    chances = []
+    nulls = zip(rows_of(group, *names), group["null"][:], group["shift_null"][:], strict=True)
+    for row, null, moved in nulls:
+        pairs, mean, sd, effect, p, shift_effect, shift_p, shifts = row
+        scaled = (null - mean) / (sd if sd > 0 else math.nan)
+        chances += [
+            Chance(pairs, "shuffled", "permutations", scaled, effect, p_words(p, permutations)),
+            Chance(pairs, "moved", "moves", moved, shift_effect, p_words(shift_p, shifts)),
+        ]
+    return chances
 
 
 def _correlation_table(h5: h5py.File, group: h5py.Group) -> Table:
@@ -157,11 +182,11 @@ def _series_blocks(group: h5py.Group) -> Blocks:
     rows = [
         (
             SERIES.get(name, name),
-            _plus_minus(_centred(mean, error), error, 4),
+            "0 by construction" if name in COMPONENTS else _plus_minus(mean, error, 4),
             number(block_error, 2),
             number(autocorrelation, 3),
             _effective(effective),
-            *((number(replica_sd, 2), number(replica_error, 2)) if several else ()),
+            *((number(replica_sd, 2), _of_replicas(replica_error, error)) if several else ()),
         )
         for name, mean, error, block_error, autocorrelation, effective, replica_sd, replica_error in found
     ]
@@ -171,24 +196,40 @@ def _series_blocks(group: h5py.Group) -> Blocks:
         "series | mean ± standard error # | error by blocks # | autocorrelation (ps) # | independent frames #"
         + of_replicas,
         rows,
-        "Frames that follow each other are alike, so there are fewer independent ones than frames: as many "
-        "as fit into the run at twice the autocorrelation time. The standard error goes by their number, "
-        "that by blocks by the means of longer and longer blocks (Flyvbjerg and Petersen 1989), and is not "
-        "available where it does not level off. "
+        "Frames that follow each other are alike, so there are fewer independent ones than frames: of n "
+        "frames of a replica n / (1 + 2 τ / spacing), with τ its autocorrelation time and the time between "
+        "frames, summed over the replicas; the τ that is shown is the mean over replicas. The standard error "
+        "goes by the number of independent frames, that by blocks by the means of longer and longer blocks "
+        "(Flyvbjerg and Petersen 1989), and is not available where it does not level off. The mean of a "
+        "component over all frames is 0 by construction. "
         + (
-            "Replicas are independent: where their spread is greater than the standard error lets expect, "
-            "each run saw but a part of what there is."
+            "Replicas are independent: behind ! their error is more than twice the standard error, so that "
+            "replicas differ more than the error tells, and each run saw but a part of what there is."
             if several
             else "There is one replica, so nothing tells what another would have shown."
         ),
     )
     few = [SERIES.get(row[0], row[0]) for row in found if row[5] < FEW_FRAMES]
-    return [shown, *_few_words(["all series"] if len(few) == len(found) else few)]
+    return [shown, *_differ_words(found), *_few_words(["all series"] if len(few) == len(found) else few)]
 
 
-def _centred(mean: float, error: float) -> float:
-    """Write what is 0 but for rounding, as the mean of a projection, as 0."""
-    return 0.0 if abs(mean) < 1e-9 * error else mean
+def differ_more(replica_error: float, error: float) -> bool:
+    """Tell whether replicas differ so much that the error over frames is too small."""
+    return replica_error > DIFFER_FROM * error
+
+
+def _of_replicas(replica_error: float, error: float) -> Cell:
+    words = number(replica_error, 2)
+    return Cell(f"{words} !", "unsure") if differ_more(replica_error, error) else Cell(words)
+
+
+def _differ_words(found: Sequence[tuple[Any, ...]]) -> Iterator[str]:
+    differing = [SERIES.get(row[0], row[0]) for row in found if differ_more(row[-1], row[2])]
+    if differing:
+        yield (
+            f"Replicas differ more than the error tells: {', '.join(differing)}. The error by replicas is "
+            "the one to go by there."
+        )
 
 
 def _effective(value: float) -> Cell:
@@ -210,11 +251,12 @@ def _fluctuation_blocks(group: h5py.Group) -> Blocks:
         "Do embeddings tell which residues are flexible?",
         "RMSF told by | R² #",
         rows,
-        f"Ridge regression over {plural(int(told['residues']), 'residue')} in "
-        f"{plural(int(told['segments']), 'segment')} of the chains; each is told by what was learnt of the "
-        "others. 1 is all of the variance, 0 is no better than the mean, below 0 is worse. Kind of amino "
-        "acid and number of neighbours are what embeddings must surpass. It is one protein: whether it holds "
-        "for others is told across structures alone.",
+        f"R² of the RMSF of residues left out. Ridge regression over "
+        f"{plural(int(told['residues']), 'residue')} in {plural(int(told['segments']), 'segment')} of the "
+        "chains; each segment is left out in turn and told by what was learnt of the others. 1 is told in "
+        "full, 0 is no better than the mean of what was learnt from, below 0 is worse. Kind of amino acid "
+        "and number of neighbours are what embeddings must surpass. It is one protein: whether it holds for "
+        "others is told across structures alone.",
     )
     warning = str(told["warning"])
     return [shown, *([f"Warning: {warning}"] if warning else [])]

@@ -64,6 +64,12 @@ def ensembles_of(structures: Iterable[Structure]) -> list[Ensemble]:
     return [ensemble for structure in structures for ensemble in structure.ensembles]
 
 
+def temperatures_K(structures: Iterable[Structure]) -> dict[str, float]:
+    """Give the temperature of each structure that was simulated at one alone."""
+    qualities = {one.name: next(iter(one.quality.values())) for one in ensembles_of(structures)}
+    return {name: quality["metadata"]["temperature_K"] for name, quality in qualities.items()}
+
+
 def read_structures(files: StageFiles) -> list[Structure]:
     """Read what the stages wrote of each structure."""
     ensembles = _read_ensembles(files)

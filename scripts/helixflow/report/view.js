@@ -73,8 +73,9 @@
     viewer.setHoverable({}, true, (atom) => { pointed.textContent = words(owner[atom.index]); }, () => {});
     viewer.setHoverDuration(60);
     figure.classList.add("live");
+    // It fits the height; a stage that is higher than wide shows less of the width.
     viewer.zoomTo();
-    viewer.zoom(1.25);
+    viewer.zoom(0.92 * Math.min(1, stage.clientWidth / stage.clientHeight));
     colour(0);
   }
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from helixflow.coanalysis.across.structures import Analysis, read_features
+from helixflow.coanalysis.across.structures import Analysis, Embeddings, read_features
 from helixflow.coanalysis.statistics.pairs import Floats
 from helixflow.coanalysis.statistics.ridge import PENALTIES, Sums, learn
 from helixflow.errors import MismatchError
@@ -37,6 +37,11 @@ PREDICTORS = ("embedding", "amino acid", "neighbours")
 FOLDS = 10
 #: Penalty where there is but one fold to learn from, so that none can be left out to choose it.
 ONE_FOLD_PENALTY = 1.0
+
+_TWO_GROUPS = (
+    "there are two groups alone, so one is learnt from and none is left to try out how strongly the weights "
+    f"should be held small; this strength, the penalty, is {ONE_FOLD_PENALTY:g}, which may be far off"
+)
 
 #: Weights (P,) and constant.
 Line = tuple[Floats, float]
@@ -94,6 +99,8 @@ def learn_across(analyses: Sequence[Analysis], groups: Mapping[str, int], index:
     ------
     MismatchError
         If the index lacks a protein.
+    EmbeddingError
+        If vectors are not finite or all zero, or of several widths.
     """
     known = [analysis for analysis in analyses if analysis.proteins]
     members: dict[int, list[Analysis]] = {}
@@ -101,7 +108,7 @@ def learn_across(analyses: Sequence[Analysis], groups: Mapping[str, int], index:
         members.setdefault(groups[analysis.structure], []).append(analysis)
     if len(members) < 2:
         return _describe(members, {}, _alone(analyses, members))
-    read = partial(read_features, uris=_read_uris(index, known), folder=Path(index).parent)
+    read = partial(read_features, embeddings=Embeddings(_read_uris(index, known), Path(index).parent))
     folds = divide({number: sum(analysis.linked for analysis in of) for number, of in members.items()})
     sums = [_sum_up([analysis for number in fold for analysis in members[number]], read) for fold in folds]
     tried = {number: Squares() for number in members}
@@ -112,7 +119,7 @@ def learn_across(analyses: Sequence[Analysis], groups: Mapping[str, int], index:
         for number in fold:
             for analysis in members[number]:
                 tried[number].add(*read(analysis), lines, mean)
-    note = f"two groups alone: the penalty is {ONE_FOLD_PENALTY:g}, not chosen" if len(folds) == 2 else ""
+    note = _TWO_GROUPS if len(folds) == 2 else ""
     return _describe(members, tried, note)
 
 

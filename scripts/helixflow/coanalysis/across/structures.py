@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
+from helixflow.coanalysis.embedding import read_vector
 from helixflow.coanalysis.statistics.pairs import Floats
 from helixflow.coanalysis.statistics.rmsf import one_hot
 from helixflow.embeddings import open_embedding
+from helixflow.errors import EmbeddingError
 
 StrPath = str | os.PathLike[str]
 
@@ -58,17 +61,45 @@ def _open_analysis(path: Path, name: Path) -> Analysis:
     return Analysis(path, parts[0], temperature, linked, frozenset(proteins), chains)
 
 
-def read_features(
-    analysis: Analysis, uris: dict[str, str], folder: StrPath
-) -> tuple[dict[str, Floats], Floats]:
+class Embeddings:
+    """The embeddings of a run's proteins, whose vectors must all be as wide as those of the first one opened.
+
+    Parameters
+    ----------
+    uris : mapping of str to str
+        The embedding of each protein, as the index of `folder` has it.
+    folder : path
+    """
+
+    def __init__(self, uris: Mapping[str, str], folder: StrPath) -> None:
+        self.uris, self._folder = uris, folder
+        self._first: tuple[int, str] | None = None
+
+    def open(self, protein: str) -> NDArray[np.float16]:
+        """Open the embedding of a protein, (L, D).
+
+        Raises
+        ------
+        EmbeddingError
+            If it cannot be read, or is of another width.
+        """
+        embedding, uri = open_embedding(self.uris[protein], self._folder), self.uris[protein]
+        width, first = self._first = self._first or (embedding.shape[1], uri)
+        if embedding.shape[1] != width:
+            raise EmbeddingError(
+                f"{uri}: vectors of {embedding.shape[1]} numbers, expected {width} as {first} has; embed all "
+                "proteins with one model (run again with --forcerun plan_shards)"
+            )
+        return embedding
+
+
+def read_features(analysis: Analysis, embeddings: Embeddings) -> tuple[dict[str, Floats], Floats]:
     """Read what RMSF is predicted from, and RMSF, of the residues of a structure that have an embedding.
 
     Parameters
     ----------
     analysis : Analysis
-    uris : dict of str to str
-        The embedding of each protein, as the index of `folder` has it.
-    folder : path
+    embeddings : Embeddings
 
     Returns
     -------
@@ -85,9 +116,10 @@ def read_features(
         neighbours, target = file["residue/neighbours"][:][linked], file["residue/rmsf_nm"][:][linked]
     vectors: list[Floats] = [np.empty(0)] * len(linked)
     for name in np.unique(protein):
-        embedding = open_embedding(uris[name], folder)
+        embedding = embeddings.open(str(name))
         for at in np.flatnonzero(protein == name):
-            vectors[at] = embedding[row[linked[at]] - 1].astype(np.float64)
+            residue = f"residue {linked[at] + 1} of {analysis.path}"
+            vectors[at] = read_vector(embedding, int(row[linked[at]]), embeddings.uris[str(name)], residue)
     features = {
         "embedding": np.array(vectors),
         "amino acid": one_hot(codes),

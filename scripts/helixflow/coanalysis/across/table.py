@@ -12,7 +12,7 @@ import numpy as np
 from helixflow.coanalysis.across.structures import Analysis
 from helixflow.files import write_text
 
-#: Quantities whose mean and standard error are in the table.
+#: Quantities whose mean is in the table, with its standard errors over frames and over replicas.
 SERIES = ("rmsd_nm", "rg_nm", "contacts", "coherence")
 #: Columns of the table; a number that is not known is empty.
 COLUMNS = (
@@ -23,7 +23,7 @@ COLUMNS = (
     "residues",
     "linked",
     "group",
-    *(column for name in SERIES for column in (name, f"{name}_error")),
+    *(f"{name}{kind}" for name in SERIES for kind in ("", "_error", "_replica_error")),
     "spearman",
     "effect",
     "p",
@@ -57,7 +57,8 @@ def _row(analysis: Analysis, group: int) -> dict[str, str | float]:
         }
         for name in SERIES:
             row[name] = statistics["series/mean"][names.index(name)]
-            row[f"{name}_error"] = statistics["series/error"][names.index(name)]
+            for kind in ("error", "replica_error"):
+                row[f"{name}_{kind}"] = statistics[f"series/{kind}"][names.index(name)]
         for name in ("spearman", "effect", "p", "shift_p"):
             # The first bin is that of all pairs.
             row[name] = statistics[f"contact_cosine/{name}"][0]

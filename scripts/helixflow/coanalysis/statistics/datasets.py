@@ -26,8 +26,13 @@ DATASETS = {
     "contact_cosine/effect": ("1", "(spearman - null_mean) / null_sd"),
     "contact_cosine/p": ("1", "two-sided p of the correlation among those of shuffled cosines"),
     "contact_cosine/shift_p": ("1", "two-sided p among embeddings moved along the chains as on a ring"),
+    "contact_cosine/shift_effect": (
+        "1",
+        "sum of rank by frequency times excess rank by cosine, less its mean over the moves, in their sd",
+    ),
     "contact_cosine/shifts": ("1", "number of such moves"),
     "contact_cosine/null": ("1", "(B, permutations) correlation of each permutation"),
+    "contact_cosine/shift_null": ("1", "(B, moves) the same of each move, on the scale of shift_effect"),
     "series/name": ("", "what is followed in time"),
     "series/mean": ("", "mean over all frames, in the unit of the name (1 where it has none)"),
     "series/error": ("", "standard error of the mean, from the autocorrelation within replicas"),

@@ -133,10 +133,19 @@ def two_sided(observed: Floats, null: Floats) -> Floats:
 
 def effect_size(observed: Floats, null: Floats) -> tuple[Floats, Floats, Floats]:
     """Return mean and sd of the null (B, n), and (observed - mean) / sd, NaN where sd is 0; each (B,)."""
+    if null.shape[1] < 2:
+        nothing = np.full(len(observed), np.nan)
+        return nothing, nothing, nothing
     mean, sd = null.mean(axis=1), null.std(axis=1, ddof=1)
+    return mean, sd, in_deviations(observed[:, None], mean, sd)[:, 0]
+
+
+def in_deviations(values: Floats, mean: Floats, sd: Floats) -> Floats:
+    """Return values (B, n) less the mean in units of the sd, both (B,); NaN where sd is 0."""
     # Sums of the same numbers in another order leave about 1e-16 of them.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return mean, sd, np.where(sd > 1e-12, (observed - mean) / sd, np.nan)
+    varies = sd > 1e-12 * np.maximum(1, np.abs(mean))
+    scale = np.where(varies, sd, np.nan)[:, None]
+    return (values - mean[:, None]) / scale
 
 
 def _scale(each: Bin) -> float:

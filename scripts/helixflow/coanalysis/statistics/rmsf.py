@@ -143,8 +143,8 @@ def warn(residues: Residues, r2: float) -> str:
         )
     if n < FEW_RESIDUES or segments < FEW_SEGMENTS:
         return (
-            f"{n} residues in {segments} segments have an embedding, expected at least {FEW_RESIDUES} in "
-            f"{FEW_SEGMENTS}: R2 depends on few residues, and may be far off, also by its sign"
+            f"{n} residues in {segments} segments have an embedding; below {FEW_RESIDUES} residues or "
+            f"{FEW_SEGMENTS} segments R2 depends on few residues, and may be far off, also by its sign"
         )
     return ""
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from helixflow.coanalysis.measures import CRITERIA
 from helixflow.coanalysis.statistics.attention import write_attention
 from helixflow.coanalysis.statistics.datasets import put
-from helixflow.coanalysis.statistics.nulls import Shifts, Shuffles, effect_size, two_sided
+from helixflow.coanalysis.statistics.nulls import Shifts, Shuffles, effect_size, in_deviations, two_sided
 from helixflow.coanalysis.statistics.over_time import write_series
 from helixflow.coanalysis.statistics.pairs import Floats, Pairs, choose_pairs
 from helixflow.coanalysis.statistics.rmsf import Residues, predict_rmsf, read_residues, write_rmsf
@@ -126,6 +126,7 @@ def _write_correlations(
     file: h5py.File, pairs: Pairs, found: _Correlations, settings: StatisticsSettings
 ) -> None:
     mean, sd, effect = effect_size(found.observed, found.null)
+    moved_mean, moved_sd, moved_effect = effect_size(found.moved, found.moved_null)
     columns: dict[str, ArrayLike] = {
         "pairs": list(pairs.bins),
         "number": [int(chosen.sum()) for chosen in pairs.bins.values()],
@@ -135,8 +136,10 @@ def _write_correlations(
         "effect": effect,
         "p": two_sided(found.observed, found.null),
         "shift_p": two_sided(found.moved, found.moved_null),
+        "shift_effect": moved_effect,
         "shifts": [found.moved_null.shape[1]] * len(pairs.bins),
         "null": found.null,
+        "shift_null": in_deviations(found.moved_null, moved_mean, moved_sd),
     }
     for name, values in columns.items():
         put(file, f"contact_cosine/{name}", values)
