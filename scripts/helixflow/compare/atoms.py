@@ -56,14 +56,17 @@ def gro_reader() -> Reader:
 
 def _read_gro(path: Path) -> Iterator[Record]:
     with path.open(encoding="utf-8") as stream:
-        next(stream)
-        atoms = int(next(stream))
+        next(stream, "")
+        atoms = int(next(stream, ""))
+        number = 0
         for number, line in zip(range(1, atoms + 1), stream, strict=False):
             width = line.index(".", line.index(".") + 1) - line.index(".")
             values = [line[at : at + width] for at in range(20, 20 + 3 * width, width)]
             atom = Atom(tuple(map(float, values)), line[:15] + line[20 + 3 * width :].rstrip())
             yield Record((number, 0), digest_of(repr(atom)), atom)
-        box = Atom((), next(stream).strip())
+        box = Atom((), next(stream, "").strip())
+        if number < atoms or not box.rest:
+            raise ValueError(f"expected {atoms} atoms and the box, but it ends after line {2 + number}")
         yield Record((atoms + 1, 1), digest_of(box.rest), box)
 
 

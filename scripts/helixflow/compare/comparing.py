@@ -246,8 +246,7 @@ def _really_differing(runs: tuple[Run, Run], node: Node, upstream: set[Node]) ->
     if node[0] != "coanalysis" or _VECTORS not in upstream:
         return upstream
     folders = [run.results for run in runs]
-    with readable(*(folder / "embeddings" for folder in folders)):
-        differ = linked_vectors_differ(folders[0], folders[1], node[1].split("/")[0])
+    differ = linked_vectors_differ(folders[0], folders[1], node[1].split("/")[0])
     return upstream if differ else upstream - {_VECTORS}
 
 
