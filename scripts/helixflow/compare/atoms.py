@@ -132,6 +132,23 @@ def _read_topology(path: Path) -> Iterator[Record]:
             yield Record((ordinal, f"[ {section} ] line", number), digest_of(value), value)
 
 
+def parameters_reader() -> Reader:
+    """Read the parameters of an MDP file by their names."""
+
+    def read(path: Path) -> Iterator[Record]:
+        found = {}
+        for line in path.read_text(encoding="utf-8").splitlines():
+            name, sign, value = line.partition(";")[0].partition("=")
+            if name.strip():
+                # GROMACS takes names that differ in case and in these marks for one.
+                key = re.sub("[-_]", "", name.strip()).lower()
+                found[key] = " ".join(value.split()) if sign else "no value"
+        for name in sorted(found):
+            yield Record((name,), digest_of(found[name]), found[name])
+
+    return Reader("parameter", read, lambda a, b: Measured("", (a or "empty", b or "empty")))
+
+
 def _measure_lines(a: str, b: str) -> Measured:
     """Compare two lines of a topology; of atoms, the charges too."""
     numbers = []
