@@ -11,14 +11,15 @@ package=3dmol@2.5.5
 sha256=f7cc78921ae72e7623e89cdd111434f58c2efddd2ffda1cd212644b406fb8016
 folder=${1:-.venv/share/helixflow}
 file=$folder/3Dmol-min.js
+licence=$folder/3Dmol-LICENSE.txt
 
 is_right() { [[ -f $1 ]] && echo "$sha256  $1" | sha256sum --check --status; }
 without() {
-    echo "$package $1: the report will have no 3-D views (envs/viewer.sh fetches it)"
+    echo "$package $1: the report will have no 3-D views (envs/viewer.sh $folder fetches it)"
     exit 0
 }
 
-if is_right "$file"; then exit 0; fi
+if is_right "$file" && [[ -s $licence ]]; then exit 0; fi
 command -v npm >/dev/null || without "needs npm, which is not here"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -27,6 +28,6 @@ trap 'rm -rf "$scratch"' EXIT
 is_right "$scratch/package/build/3Dmol-min.js" || without "is not the file that was expected (sha256)"
 mkdir -p "$folder"
 # What the licence asks for goes with the code.
-cp "$scratch/package/LICENSE" "$folder/3Dmol-LICENSE.txt"
+cp "$scratch/package/LICENSE" "$licence"
 cp "$scratch/package/build/3Dmol-min.js" "$file.part"
 mv "$file.part" "$file"

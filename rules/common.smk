@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from helixflow import buckets, embeddings
-from helixflow.compare.asked import run_to_compare
+from helixflow.compare.asked import run_to_compare, unfinished_state
 from helixflow.config import complete_config, read_schema
 from helixflow.errors import mendable, one_line
 from helixflow.files import remove_all_leftovers
@@ -143,6 +143,12 @@ def compared_run(wildcards):
     """The provenance of the run to compare with, so that a change of it is seen; none where it is unfinished."""
     with one_line():
         return run_to_compare(config["report"]["compare_with"])
+
+
+def compared_state(wildcards):
+    """What an unfinished run to compare with has, so that more of it is seen; nothing of a finished one."""
+    with one_line():
+        return unfinished_state(config["report"]["compare_with"])
 
 
 fastas = named(*DNA_KINDS, "proteins")

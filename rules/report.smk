@@ -162,6 +162,7 @@ rule compare_runs:
         runtime=240,
     params:
         other=lookup("report/compare_with", within=config),
+        state=compared_state,
     shell:
         "python {resources.program:q} . {params.other:q} --exit-zero --json {output.json:q} --text {output.text:q}"
         " 2>&1 | tee {log:q}"

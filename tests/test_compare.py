@@ -17,12 +17,14 @@ from MDAnalysis.analysis.rms import rmsd
 from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
 from conftest import ROOT
-from helixflow.compare.asked import run_to_compare
+from helixflow.compare.asked import run_to_compare, unfinished_state
 from helixflow.compare.atoms import superposed_rmsd
 from helixflow.compare.comparing import compare_runs
 from helixflow.compare.contrast import contrast
 from helixflow.compare.letters import bytes_reader, fasta_reader, measure_letters
+from helixflow.compare.program import compare_program
 from helixflow.compare.records import Record, merge, sort_records
+from helixflow.compare.stages import LEFT_OUT, contents
 from helixflow.compare.words import comparison_text
 from helixflow.config import read_schema
 from helixflow.embeddings import open_embedding, read_index
@@ -132,6 +134,19 @@ def test_what_is_no_content_is_no_difference(whole, copy):
     assert compared(whole, copy)["verdict"] == "same"
 
 
+def test_every_file_of_a_run_is_compared_or_named_as_left_out(whole):
+    read = {
+        Path(os.path.normpath(path))
+        for content in contents(whole, SCHEMA)
+        for path in content.reader.files(content.path)
+    }
+    left_out = {path for left in LEFT_OUT for pattern in left.files for path in whole.glob(pattern)}
+    forgotten = {path for path in whole.rglob("*") if path.is_file()} - read - left_out
+    assert not forgotten
+    # Parts of the store that the index names are read.
+    assert any("store" in path.parts for path in read)
+
+
 # One change at each stage
 
 
@@ -159,8 +174,9 @@ def test_an_insertion(whole, copy):
 def test_a_record_that_is_dropped(whole, copy):
     path = copy / "sequences/chloroplast_proteins.fasta.gz"
     records = list(read_fasta(path))
+    text = gzip.decompress(path.read_bytes()).decode().split(">")
     path.unlink()
-    write_fasta(path, records[:40] + records[41:])
+    path.write_bytes(gzip.compress(">".join(text[:41] + text[42:]).encode()))
     name = "chloroplast_proteins.fasta.gz"
     one = only_difference(compared(whole, copy), "sequences", "chloroplast_proteins", name)
     assert (one["record"], one["a"], one["b"]) == (records[40][0], "there", "missing")
@@ -363,6 +379,93 @@ def test_the_outcome_of_a_gate(whole, copy):
     assert (one["record"], one["a"], one["b"]) == ("gates/frames/outcome", "pass", "fail")
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stage", "item", "record"),
+    [(f"trajectories/{MOLECULE}/1/quality.json", '"high": 21,', '"high": 22,', "trajectories",
+      f"{MOLECULE}/1", "gates/frames/high"),
+     (f"trajectories/{MOLECULE}/1/quality.json", '"passed": true', '"passed": false', "trajectories",
+      f"{MOLECULE}/1", "passed"),
+     (f"trajectories/{MOLECULE}/1/quality.json", '"barostat": "', '"barostat": "x', "trajectories",
+      f"{MOLECULE}/1", "metadata/barostat"),
+     (f"trajectories/{MOLECULE}/1/segments.json", '"pack": "', '"pack": "x', "trajectories",
+      f"{MOLECULE}/1", "pack"),
+     (f"trajectories/{MOLECULE}/1/mdout.mdp", "verlet-buffer", "verlet-bufer", "trajectories",
+      f"{MOLECULE}/1", "verletbufertolerance"),
+     (f"trajectories/{MOLECULE}/1/processed.top", "12.01", "12.02", "trajectories", f"{MOLECULE}/1",
+      "2 [ atomtypes ] line"),
+     ("proteins/distinct.json", '"partial": ', '"partial": 1', "proteins", "distinct proteins", "partial")],
+)  # fmt: skip
+def test_content_of_all_kinds(whole, copy, name, old, new, stage, item, record):
+    path = copy / name
+    text = own(path).read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    found = compared(whole, copy)
+    assert found["verdict"] == "differ"
+    assert (found["first"]["stage"], found["first"]["item"]) == (stage, item)
+    assert found["first"]["record"].startswith(record)
+
+
+def test_the_description_of_a_contig(whole, copy):
+    path = copy / "sequences/hiv1.fasta.gz"
+    text = gzip.decompress(path.read_bytes()).decode()
+    header = text.partition("\n")[0]
+    path.unlink()
+    path.write_bytes(gzip.compress(text.replace(header, f"{header}, or not", 1).encode()))
+    one = only_difference(compared(whole, copy), "sequences", "hiv1", "hiv1.fasta.gz")
+    assert (one["where"], one["a"]) == ("description", header.partition(" ")[2])
+    assert one["b"] == f"{one['a']}, or not"
+
+
+def test_letters_and_model_of_the_store(whole, copy):
+    protein, uri = min(read_index(copy / "embeddings/index.parquet").items())
+    part = own(Path(uri.split("#")[0]))
+    with h5py.File(part, "r+") as h5:
+        row = int(h5["offset"][h5["protein"][:].tolist().index(protein.encode())])
+        h5["sequence"][row] = ord("J")
+        h5.attrs["torch"] = "0.1"
+    one = only_difference(compared(whole, copy), "embeddings", "vectors", "vectors")
+    assert (one["record"], one["where"], one["b"][0]) == (protein, "letters", "J")
+    with h5py.File(part, "r+") as h5:
+        h5["sequence"][row] = ord(one["a"][0])
+        h5.attrs["layer"] = "second"
+    one = only_difference(compared(whole, copy), "embeddings", "vectors", "vectors")
+    assert (one["where"], one["b"]) == ("layer", "second")
+
+
+def test_columns_of_the_index_and_its_order(whole, copy):
+    path = copy / "embeddings/index.parquet"
+    rows = pq.read_table(path)
+    path.unlink()
+    pq.write_table(rows.take(list(range(len(rows)))[::-1]), path)
+    assert compared(whole, copy)["verdict"] == "same"
+    changed_rows = rows.to_pylist()
+    changed_rows[2]["length"] += 1
+    pq.write_table(pa.Table.from_pylist(changed_rows, rows.schema), path)
+    one = only_difference(compared(whole, copy), "embeddings", "vectors", "index")
+    assert (one["record"], one["where"]) == (changed_rows[2]["protein"], "length")
+
+
+def test_values_of_vectors_that_are_no_numbers_are_counted(whole, copy):
+    protein, uri = min(read_index(copy / "embeddings/index.parquet").items())
+    with h5py.File(own(Path(uri.split("#")[0])), "r+") as h5:
+        row = int(h5["offset"][h5["protein"][:].tolist().index(protein.encode())])
+        h5["residue"][row, 4:6] = np.nan
+    one = only_difference(compared(whole, copy), "embeddings", "vectors", "vectors")
+    assert (one["where"], one["b"][:3], one["rounding"]) == ("residue 1, component 5", "nan", False)
+    assert amounts(one)["values of which one is no number"] == 2
+    assert amounts(one)["least cosine of a residue"] == pytest.approx(1)
+
+
+def test_the_gromacs_that_files_tell_of_is_a_version(whole, copy):
+    path = copy / f"structures/{MOLECULE}/setup.json"
+    content = json.loads(path.read_text())
+    own(path).write_text(json.dumps(content | {"gmx_version": "1", "commands": ["gmx"]}))
+    found = compared(whole, copy)
+    names = [f"GROMACS of structures/{MOLECULE}", f"commands of structures/{MOLECULE}"]
+    assert (found["verdict"], [one["name"] for one in found["versions"]]) == ("same", names)
+
+
 def test_a_row_of_the_links(whole, copy):
     def change(line):
         return line.replace("\tidentical\t", "\tsubstituted\t")
@@ -394,7 +497,7 @@ def test_a_frame_of_the_coanalysis(whole, copy):
         h5["frame/rg_nm"][5] += 0.01
         time = h5["frame/time_ps"][5]
     one = compared(whole, copy)["first"]
-    assert (one["record"], one["where"]) == ("frame/rg_nm", f"frame 6 ({time:g} ps)")
+    assert (one["record"], one["where"]) == ("frame/rg_nm", f"frame 6 (replica 1, {time:g} ps)")
     assert {"name": "frame/rg_nm: largest difference", "value": 0.01, "unit": "nm"} in one["numbers"]
 
 
@@ -575,6 +678,24 @@ def test_the_exit_status_and_the_files(whole, copy, tmp_path):
     assert program(whole, copy, "--exit-zero").returncode == 0
 
 
+def test_what_cannot_be_written_ends_with_2(whole, tmp_path):
+    for option in ("--json", "--text"):
+        done = program(whole, whole, option, "/proc/none.json")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "none.json" in done.stderr
+    words = [sys.executable, str(ROOT / "scripts/compare_runs.py"), str(whole), str(whole)]
+    for end, status, lines in ((">/dev/full", 2, 1), (">&-", 2, 1), ("| true; exit ${PIPESTATUS[0]}", 0, 0)):
+        done = subprocess.run(
+            ["bash", "-c", f'"$@" {end}', "bash", *words], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr.count("\n")) == (status, lines), done.stderr
+
+
+def test_what_nobody_thought_of_does_not_say_that_runs_differ(monkeypatch, capsys):
+    monkeypatch.setattr("helixflow.compare.program.compare_runs", lambda *_: 1 // 0)
+    assert compare_program("a", "b") == 2
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("other", ["nowhere", "."])
 def test_a_folder_without_results_is_named(whole, tmp_path, other):
     done = program(whole, tmp_path / other)
@@ -604,6 +725,21 @@ def test_a_file_that_is_cut_short_is_named(whole, copy, name):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("sequences/hiv1.json", lambda raw: b"[" + raw),
+     ("sequences/hiv1.fasta.gz", lambda raw: raw[:3000] + bytes(255 - byte for byte in raw[3000:])),
+     (f"structures/{MOLECULE}/solvated.gro", lambda raw: raw[: raw.rstrip().rindex(b"\n") + 1]),
+     (f"links/{MOLECULE}.tsv", lambda raw: raw.replace(b"identical", b"\xff", 1))],
+)  # fmt: skip
+def test_a_file_that_is_damaged_is_named(whole, copy, name, change):
+    path = own(copy / name)
+    path.write_bytes(change(path.read_bytes()))
+    done = program(whole, copy)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert str(path) in done.stderr and "cannot be read" in done.stderr
+
+
 def test_a_run_that_is_not_finished_is_compared_as_far_as_it_goes(whole, copy):
     shutil.rmtree(copy / "provenance")
     shutil.rmtree(copy / "coanalysis")
@@ -628,6 +764,28 @@ def test_the_page_shows_it(whole, copy, tmp_path):
     stages = {row[0].text: row[1].mark for row in tables["Stage by stage"].rows}
     assert stages == {one["stage"]: "good" for one in content["stages"]} | {"links": "bad"}
     assert [cell.text for cell in tables["Causes"].rows[0]][2:4] == ["identical", "<b>built</b>"]
+
+
+def test_the_page_lists_what_was_not_compared(whole, copy, tmp_path):
+    shutil.rmtree(copy / "provenance")
+    (copy / f"links/{MOLECULE}.json").unlink()
+    write_json(tmp_path / "c.json", compared(whole, copy))
+    tables = {b.caption: b for b in comparison_section(tmp_path / "c.json").blocks if isinstance(b, Table)}
+    rows = [[cell.text for cell in row] for row in tables["Not compared, since a run is not finished"].rows]
+    assert ["links", MOLECULE, "partners", "A"] in rows
+
+
+def test_more_of_an_unfinished_run_is_seen(tmp_path):
+    (tmp_path / "results/links").mkdir(parents=True)
+    states = [unfinished_state(str(tmp_path))]
+    (tmp_path / "results/links/a.tsv").write_text("a")
+    states.append(unfinished_state(str(tmp_path)))
+    assert states[1] == unfinished_state(str(tmp_path)) != states[0]
+    (tmp_path / "results/links/a.tsv").write_text("ab")
+    assert unfinished_state(str(tmp_path)) not in states
+    (tmp_path / "results/provenance").mkdir()
+    (tmp_path / "results/provenance/run.json").write_text("{}")
+    assert unfinished_state(str(tmp_path)) == ""
 
 
 @pytest.mark.parametrize(("other", "told"), [("", "is empty"), ("nowhere", "there is no such folder")])

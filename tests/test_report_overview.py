@@ -92,7 +92,7 @@ def test_arrows_lead_down_and_past_other_rules(seed):
 
 
 def test_jobs_are_summed_up_by_rule(benchmarks):
-    works = {work.rule: work for work in sum_up(read_jobs(benchmarks))}
+    works = {work.rule: work for work in sum_up(read_jobs(benchmarks)[0])}
     embedded = works["embed_shard"]
     assert (embedded.jobs, embedded.measured) == (2, 2)
     assert (embedded.seconds, embedded.longest_s) == pytest.approx((14.0, 7.53))
@@ -106,7 +106,7 @@ def test_jobs_are_summed_up_by_rule(benchmarks):
 
 def test_what_was_too_short_to_measure_is_not_shown_as_nothing(benchmarks):
     shown = {
-        row[0].text: [cell.text for cell in row] for row in jobs_table(sum_up(read_jobs(benchmarks))).rows
+        row[0].text: [cell.text for cell in row] for row in jobs_table(sum_up(read_jobs(benchmarks)[0])).rows
     }
     assert shown["fetch_sequence"] == [
         "fetch_sequence", "2", "0.32", "0.22", "72.7 %", TOO_SHORT, "–", TOO_SHORT,
@@ -117,8 +117,24 @@ def test_what_was_too_short_to_measure_is_not_shown_as_nothing(benchmarks):
     assert shown["simulate_segment"][5] == "5.97 (1 of 2 jobs)"
 
 
+def test_a_benchmark_that_cannot_be_read_is_left_out_and_named(benchmarks, tmp_path):
+    folder = tmp_path / "benchmarks"
+    shutil.copytree(benchmarks, folder)
+    (folder / "embed_shard/binary.tsv").write_bytes(b"\xff\xfe\x00")
+    (folder / "embed_shard/empty.tsv").write_text("")
+    (folder / "embed_shard/page.tsv").write_text("<html>\n<p>\n")
+    (folder / "fetch_sequence/endless.tsv").write_text("s\tmax_rss\tcpu_time\ninf\t1e300\t-5\n")
+    told, figure, shown = work_blocks(folder)
+    assert told == (
+        "Left out, since it cannot be read: 2 benchmarks (embed_shard/binary.tsv, embed_shard/page.tsv)."
+    )
+    rows = {row[0].text: [cell.text for cell in row] for row in shown.rows}
+    assert rows["fetch_sequence"][1:4] == ["3", "0.32", "0.22"]
+    assert "inf" not in figure.drawing.svg.replace("info", "")
+
+
 def test_rules_that_ran_are_drawn(benchmarks):
-    figure = flow_figure(sum_up(read_jobs(benchmarks)))
+    figure = flow_figure(sum_up(read_jobs(benchmarks)[0]))
     data = {name: list(column) for name, column in figure.drawing.data.items()}
     assert data["rule"][-1] == "<script>alert(1)<-script>"
     rows = {rule: at for at, rule in enumerate(data["rule"])}

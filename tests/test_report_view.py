@@ -13,7 +13,7 @@ from conftest import DEMO, ROOT
 from helixflow.report import view as view_module
 from helixflow.report.blocks import Section
 from helixflow.report.page import render
-from helixflow.report.view import PROGRAM, Backbone, by_kind, by_value, scale_colours, view_of
+from helixflow.report.view import LICENCE, PROGRAM, Backbone, by_kind, by_value, scale_colours, view_of
 
 HOSTILE = "</script><script>alert(1)</script>"
 CHROMIUM = shutil.which("chromium")
@@ -130,8 +130,31 @@ def test_hostile_names_end_no_program(view):
 def test_without_the_program_the_page_says_how_to_get_it(monkeypatch, tmp_path, topology):
     monkeypatch.setattr(view_module, "PROGRAM", tmp_path / "3Dmol-min.js")
     said = view_of("x", Backbone(topology), ["r"] * 70, [])
-    assert isinstance(said, str) and "envs/viewer.sh" in said and str(tmp_path) in said
+    assert isinstance(said, str) and f"envs/viewer.sh {tmp_path}" in said
+    assert "3Dmol-min.js, which draws it, was not there" in said and "--forcerun write_report" in said
     assert "<script" not in page_of(said)
+
+
+@needs_program
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [("3Dmol-min.js", b"console.log(1)", "another file than expected"),
+     ("3Dmol-min.js", b"", "another file than expected"), ("3Dmol-min.js", b"\xff\xfe", "another file"),
+     (LICENCE, None, f"the licence of 3Dmol-min.js, {LICENCE}, was not beside it"),
+     (LICENCE, b" ", "was not beside it"), (LICENCE, b"\xff\xfe", "was not beside it")],
+)  # fmt: skip
+def test_another_program_than_expected_is_not_put_into_the_page(
+    monkeypatch, capsys, tmp_path, topology, name, content, told
+):
+    folder = shutil.copytree(PROGRAM.parent, tmp_path / "share")
+    monkeypatch.setattr(view_module, "PROGRAM", folder / PROGRAM.name)
+    assert view_module.program_fault() == ""
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    said = view_of("x", Backbone(topology), ["r"] * 70, [])
+    assert isinstance(said, str) and told in said
+    assert told in capsys.readouterr().out
 
 
 def test_giants_and_strangers_have_no_view(topology):
@@ -161,8 +184,11 @@ def test_a_program_that_is_there_is_left_alone_and_another_replaced_or_told(tmp_
     right, wrong = tmp_path / "right", tmp_path / "wrong"
     right.mkdir(), wrong.mkdir()
     shutil.copy(PROGRAM, right)
+    bare_of_licence = shutil.copytree(right, tmp_path / "bare")
+    shutil.copy(PROGRAM.parent / LICENCE, right)
     (wrong / PROGRAM.name).write_bytes(PROGRAM.read_bytes() + b" ")
     assert fetch(right) == ""
+    assert "needs npm" in fetch(bare_of_licence)
     assert "needs npm" in fetch(wrong) and "no 3-D views" in fetch(tmp_path / "none")
 
 
@@ -247,6 +273,38 @@ def test_a_residue_that_is_pointed_at_tells_its_value(browser, view, tmp_path):
                 assert page.evaluate("document.documentElement.scrollWidth") <= 390
                 return
     pytest.fail("no residue was found under the pointer")
+
+
+@needs_program
+@needs_chromium
+def test_a_finger_scrolls_the_page_until_the_view_is_tapped(browser, view, tmp_path):
+    path = tmp_path / "index.html"
+    path.write_text(page_of(view, "far below " * 3000), encoding="utf-8")
+    page, _, _ = opened(browser, path, width=390, is_mobile=True, has_touch=True)
+    page.wait_for_selector("figure.view.live")
+    page.evaluate("document.querySelector('figure.view').scrollIntoView()")
+    page.wait_for_timeout(200)
+    session = page.context.new_cdp_session(page)
+
+    def swipe():
+        """Move a finger up over the view; give how far the page went."""
+        box, before = page.locator(".stage").bounding_box(), page.evaluate("scrollY")
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] - 40}
+        session.send(
+            "Input.synthesizeScrollGesture", {**place, "yDistance": -120, "gestureSourceType": "touch"}
+        )
+        page.wait_for_timeout(200)
+        return page.evaluate("scrollY") - before
+
+    assert swipe() > 60
+    page.locator(".stage").tap()
+    page.wait_for_timeout(200)
+    assert page.evaluate("document.activeElement.className") == "stage"
+    before = page.locator(".stage").screenshot()
+    assert swipe() == 0
+    assert page.locator(".stage").screenshot() != before, "the finger turns it"
+    page.locator("figcaption").tap()
+    assert swipe() > 60
 
 
 @needs_program

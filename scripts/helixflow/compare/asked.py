@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from helixflow.errors import ConfigError
@@ -32,3 +35,25 @@ def run_to_compare(folder: str) -> list[str]:
         )
     places = (Path(folder, place, "provenance/run.json") for place in ("results", "."))
     return [str(path) for path in places if path.is_file()]
+
+
+def unfinished_state(folder: str) -> str:
+    """Return a digest of the names, sizes and times of an unfinished run's files; nothing of a finished one.
+
+    Parameters
+    ----------
+    folder : str
+        As of `run_to_compare`.
+    """
+    if run_to_compare(folder):
+        return ""
+    results = Path(folder, "results") if Path(folder, "results").is_dir() else Path(folder)
+    found = hashlib.blake2b(digest_size=16)
+    for place, folders, names in os.walk(results):
+        folders.sort()
+        for name in sorted(name for name in names if not name.startswith(".")):
+            path = Path(place, name)
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                found.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "replace"))
+    return found.hexdigest()

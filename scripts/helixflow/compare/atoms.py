@@ -56,14 +56,17 @@ def gro_reader() -> Reader:
 
 def _read_gro(path: Path) -> Iterator[Record]:
     with path.open(encoding="utf-8") as stream:
-        next(stream)
-        atoms = int(next(stream))
+        next(stream, "")
+        atoms = int(next(stream, ""))
+        number = 0
         for number, line in zip(range(1, atoms + 1), stream, strict=False):
             width = line.index(".", line.index(".") + 1) - line.index(".")
             values = [line[at : at + width] for at in range(20, 20 + 3 * width, width)]
             atom = Atom(tuple(map(float, values)), line[:15] + line[20 + 3 * width :].rstrip())
             yield Record((number, 0), digest_of(repr(atom)), atom)
-        box = Atom((), next(stream).strip())
+        box = Atom((), next(stream, "").strip())
+        if number < atoms or not box.rest:
+            raise ValueError(f"expected {atoms} atoms and the box, but it ends after line {2 + number}")
         yield Record((atoms + 1, 1), digest_of(box.rest), box)
 
 
@@ -127,6 +130,23 @@ def _read_topology(path: Path) -> Iterator[Record]:
             # Sections are in the order of the file; a name tells what a line is.
             value = f"{section} {text}"
             yield Record((ordinal, f"[ {section} ] line", number), digest_of(value), value)
+
+
+def parameters_reader() -> Reader:
+    """Read the parameters of an MDP file by their names."""
+
+    def read(path: Path) -> Iterator[Record]:
+        found = {}
+        for line in path.read_text(encoding="utf-8").splitlines():
+            name, sign, value = line.partition(";")[0].partition("=")
+            if name.strip():
+                # GROMACS takes names that differ in case and in these marks for one.
+                key = re.sub("[-_]", "", name.strip()).lower()
+                found[key] = " ".join(value.split()) if sign else "no value"
+        for name in sorted(found):
+            yield Record((name,), digest_of(found[name]), found[name])
+
+    return Reader("parameter", read, lambda a, b: Measured("", (a or "empty", b or "empty")))
 
 
 def _measure_lines(a: str, b: str) -> Measured:

@@ -123,4 +123,4 @@ def keys_of(stage: str, keys: Collection[str]) -> list[str]:
 def programs_of(stage: str, programs: Iterable[str]) -> list[str]:
     """Return those of some programs that a stage may depend on."""
     wanted = _PROGRAMS[stage] | _EVERYWHERE
-    return [name for name in programs if name in wanted]
+    return [name for name in programs if name.partition(" of ")[0] in wanted]

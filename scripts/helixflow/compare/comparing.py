@@ -14,7 +14,14 @@ from typing import Any
 from helixflow.compare.causes import Node, inputs_of, keys_of, programs_of
 from helixflow.compare.contrast import Contrast, contrast, readable
 from helixflow.compare.linked import linked_vectors_differ
-from helixflow.compare.settings import config_reader, differing_values, idle_keys, sheet_reader, versions
+from helixflow.compare.settings import (
+    config_reader,
+    differing_values,
+    file_versions,
+    idle_keys,
+    sheet_reader,
+    versions,
+)
 from helixflow.compare.stages import COUNTS, LEFT_OUT, STAGES, Content, contents
 from helixflow.config import Settings
 from helixflow.errors import SourceError
@@ -139,7 +146,7 @@ def compare_runs(a: StrPath, b: StrPath, schema: Settings) -> Json:
         "settings": changes.keys,
         "versions": changes.versions,
         "idle_settings": changes.idle,
-        "left_out": list(LEFT_OUT),
+        "left_out": [left.words for left in LEFT_OUT],
     }
 
 
@@ -209,13 +216,20 @@ def _changes(a: Run, b: Run, schema: Settings) -> Changes:
     records = [run.results / "provenance/run.json" for run in (a, b)]
     rows = {one["key"] for one in differing_values(sheet_reader(), *records)}
     keys = differing_values(config_reader(schema), *records)
-    left, right = versions(a.made_with), versions(b.made_with)
+    left, right = (_versions(run) for run in (a, b))
     others = [
         {"name": name, "a": left.get(name, "none"), "b": right.get(name, "none")}
         for name in sorted(left.keys() | right.keys())
-        if left.get(name) != right.get(name)
+        # What is of a file that one of them lacks is told of that file.
+        if left.get(name) != right.get(name) and (" of " not in name or {name} <= left.keys() & right.keys())
     ]
     return Changes(rows, keys, others, idle_keys(a.made_with, b.made_with, schema))
+
+
+def _versions(run: Run) -> dict[str, str]:
+    """Return the versions that a finished run tells of, and those that its files do."""
+    with readable(run.results):
+        return versions(run.made_with or {}) | file_versions(run.results)
 
 
 def _explain(
@@ -246,8 +260,7 @@ def _really_differing(runs: tuple[Run, Run], node: Node, upstream: set[Node]) ->
     if node[0] != "coanalysis" or _VECTORS not in upstream:
         return upstream
     folders = [run.results for run in runs]
-    with readable(*(folder / "embeddings" for folder in folders)):
-        differ = linked_vectors_differ(folders[0], folders[1], node[1].split("/")[0])
+    differ = linked_vectors_differ(folders[0], folders[1], node[1].split("/")[0])
     return upstream if differ else upstream - {_VECTORS}
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import filecmp
 import math
+import struct
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +20,10 @@ from helixflow.errors import HelixflowError, SourceError
 MOST_NAMED = 5
 
 #: What readers raise on a file that is cut short, or another than its name says.
-_DAMAGE = (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
+_DAMAGE = (
+    OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError,
+    MemoryError, zlib.error, struct.error, csv.Error,
+)  # fmt: skip
 
 
 @dataclass

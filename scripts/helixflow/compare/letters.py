@@ -32,13 +32,13 @@ _SHOWN = 10
 
 
 def fasta_reader(noun: str) -> Reader:
-    """Read the records of a FASTA file, in the order of their names; a line is in memory, or 4 MB."""
-    return Reader(noun, lambda path: sort_records(_fasta(path)), measure_letters, without_copy)
+    """Read the records of a FASTA file, names and descriptions; a line is in memory, or 4 MB."""
+    return Reader(noun, lambda path: sort_records(_fasta(path)), _measure_records, without_copy)
 
 
 def fastq_reader() -> Reader:
-    """Read the reads of a FASTQ file, in the order of their names: letters and qualities."""
-    return Reader("read", lambda path: sort_records(_fastq(path)), measure_letters, without_copy)
+    """Read the reads of a FASTQ file, in the order of their names: descriptions, letters, qualities."""
+    return Reader("read", lambda path: sort_records(_fastq(path)), _measure_records, without_copy)
 
 
 def lines_reader(noun: str) -> Reader:
@@ -81,15 +81,15 @@ def _open(path: Path) -> IO[str]:
 
 
 def _fasta(path: Path) -> Iterator[Record]:
-    """Give the records of a FASTA file as they come; the value of a long one says where to read it."""
-    name, digest, kept, length = "", hashlib.blake2b(digest_size=16), [""], 0
+    """Give the records of a FASTA file as they come: description, end of line, letters or where they are."""
+    name, about, digest, kept, length = "", "", hashlib.blake2b(digest_size=16), [""], 0
     with _open(path) as stream:
         for line in stream:
             if line.startswith(">"):
                 if name:
-                    yield Record((name,), digest.digest(), _value(path, name, kept, length))
-                name, kept, length = line[1:].partition(" ")[0].strip(), [], 0
-                digest = hashlib.blake2b(digest_size=16)
+                    yield Record((name,), digest.digest(), about + _value(path, name, kept, length))
+                (name, about), kept, length = _header(line), [], 0
+                digest = hashlib.blake2b(about.encode(), digest_size=16)
                 continue
             letters = line.strip()
             digest.update(letters.encode())
@@ -97,7 +97,13 @@ def _fasta(path: Path) -> Iterator[Record]:
             if length <= _HELD:
                 kept.append(letters)
     if name:
-        yield Record((name,), digest.digest(), _value(path, name, kept, length))
+        yield Record((name,), digest.digest(), about + _value(path, name, kept, length))
+
+
+def _header(line: str) -> tuple[str, str]:
+    """Split the line above a sequence into its name and its description, which an end of line is put to."""
+    name, _, about = line[1:].partition(" ")
+    return name.strip(), f"{about.strip()}\n"
 
 
 def _value(path: Path, name: str, kept: list[str], length: int) -> str:
@@ -107,8 +113,18 @@ def _value(path: Path, name: str, kept: list[str], length: int) -> str:
 def _fastq(path: Path) -> Iterator[Record]:
     with _open(path) as stream:
         for header, sequence, _, quality in zip(*[stream] * 4, strict=True):
-            name, text = header[1:].partition(" ")[0].strip(), sequence.rstrip("\n") + "\t" + quality.strip()
+            name, about = _header(header)
+            text = about + sequence.rstrip("\n") + "\t" + quality.strip()
             yield Record((name,), digest_of(text), text)
+
+
+def _measure_records(a: str, b: str) -> Measured:
+    """Compare two sequences, and their descriptions where the letters are the same."""
+    (about, _, letters), (other, _, others) = a.partition("\n"), b.partition("\n")
+    found = measure_letters(letters, others)
+    if about == other or any(number.value for number in found.numbers):
+        return found
+    return Measured("description", (about or "none", other or "none"))
 
 
 def measure_letters(a: str, b: str) -> Measured:
@@ -137,7 +153,7 @@ def measure_letters(a: str, b: str) -> Measured:
 
 def _shorten(a: str, b: str) -> tuple[str, str]:
     """Leave out of what is shown all behind the first letter, where the rest is the same."""
-    return (a[0], b[0]) if a[1:] == b[1:] and a[0] != b[0] else (a, b)
+    return (a[0], b[0]) if a[1:] == b[1:] and a[:1] != b[:1] else (a, b)
 
 
 def _pieces(letters: str) -> Iterator[str]:

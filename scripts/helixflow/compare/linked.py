@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from helixflow.compare.contrast import readable
 from helixflow.compare.vectors import vectors_digest
 from helixflow.files import read_tsv
 from helixflow.tables import read_rows
@@ -24,8 +25,10 @@ def linked_vectors_differ(a: Path, b: Path, structure: str) -> bool:
         links, index = results / "links" / f"{structure}.tsv", results / "embeddings/index.parquet"
         if not (links.exists() and index.exists()):
             return True
-        linked = {row["protein"] for row in read_tsv(links)} - {""}
-        found.append(_digests(index, linked))
+        with readable(links):
+            linked = {row["protein"] for row in read_tsv(links)} - {""}
+        with readable(index):
+            found.append(_digests(index, linked))
     return found[0] != found[1]
 
 

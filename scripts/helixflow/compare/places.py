@@ -40,8 +40,11 @@ def place_words(data: h5py.Dataset, place: tuple[int, ...]) -> str:
 
 
 def _frame(base: h5py.Group, index: int) -> str:
-    times = base.get("frame/time_ps")
-    return f"frame {index + 1}" + (f" ({times[index]:.7g} ps)" if times is not None else "")
+    """Name a frame by its place in the file, and by its replica, where the file is of several, and time."""
+    replicas, times = base.get("frame/replica"), base.get("frame/time_ps")
+    told = [f"replica {replicas[index]}"] if replicas is not None and index < len(replicas) else []
+    told += [f"{times[index]:.7g} ps"] if times is not None and index < len(times) else []
+    return f"frame {index + 1}" + (f" ({', '.join(told)})" if told else "")
 
 
 def _contact(base: h5py.Group, data: h5py.Dataset, name: str, index: int) -> str:

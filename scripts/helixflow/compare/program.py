@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import sys
+import traceback
 from pathlib import Path
 
 from helixflow.compare.comparing import compare_runs
@@ -31,7 +34,7 @@ def compare_program(a: str, b: str, json: str = "", text: str = "", exit_zero: b
     Returns
     -------
     int
-        0 the same, 1 different, 2 cannot be compared, or not finished and no difference so far.
+        0 the same, 1 different, 2 cannot be compared or written, or not finished and no difference so far.
     """
     try:
         found = compare_runs(a, b, read_schema(SCHEMA))
@@ -40,8 +43,31 @@ def compare_program(a: str, b: str, json: str = "", text: str = "", exit_zero: b
             write_json(json, found)
         if text:
             write_text(text, words)
+        _print(words)
     except HelixflowError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 2
-    sys.stdout.write(words)
+        return _failed(f"{type(error).__name__}: {error}")
+    except (OSError, sqlite3.Error) as error:
+        return _failed(f"The comparison cannot be made or written: {error}")
+    except Exception:
+        # Python would end with 1, which says that the runs differ.
+        return _failed(traceback.format_exc())
     return 0 if exit_zero else STATUS[found["verdict"]]
+
+
+def _failed(told: str) -> int:
+    print(told, file=sys.stderr)
+    return 2
+
+
+def _print(words: str) -> None:
+    """Print all, or as much as the reader of a pipe wants."""
+    if sys.stdout is None:
+        raise OSError("standard output is closed")
+    try:
+        sys.stdout.write(words)
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise OSError(f"standard output: {error.strerror}") from None

@@ -95,6 +95,22 @@ def versions(run: Mapping[str, Any]) -> dict[str, str]:
     return found | {name: str(version) for name, version in flatten(run["libraries"])}
 
 
+def file_versions(results: Path) -> dict[str, str]:
+    """Return what files of a run say of GROMACS and how it was called, by the folders of the files."""
+    found = {}
+    for path in sorted(results.glob("structures/*/setup.json")):
+        content, place = read_json(path), path.parent.relative_to(results).as_posix()
+        found[f"GROMACS of {place}"] = str(content.get("gmx_version", "none"))
+        found[f"commands of {place}"] = "; ".join(content.get("commands", []))
+    for path in sorted(results.glob("trajectories/**/quality.json")):
+        content, place = read_json(path), path.parent.relative_to(results).as_posix()
+        told = content.get("metadata", {})
+        found[f"GROMACS of {place}"] = (
+            f"{told.get('program', '')} {told.get('version', '')}".strip() or "none"
+        )
+    return found
+
+
 def differing_values(reader: Reader, a: Path, b: Path) -> list[dict[str, Any]]:
     """Return key and values of the records of two ``run.json`` files that differ, None where one has none."""
     found = []

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helixflow.compare.arrays import attributes_reader, hdf5_reader
-from helixflow.compare.atoms import gro_reader, pdb_reader, topology_reader
+from helixflow.compare.atoms import gro_reader, parameters_reader, pdb_reader, topology_reader
+from helixflow.compare.contrast import readable
 from helixflow.compare.frames import frames_reader
 from helixflow.compare.letters import bytes_reader, fasta_reader, fastq_reader, lines_reader
 from helixflow.compare.records import Reader
@@ -24,15 +25,39 @@ STAGES = (
     "structures", "trajectories", "links", "coanalysis",
 )  # fmt: skip
 
-#: What is not compared, since it differs between runs of the same content.
+
+class LeftOut(NamedTuple):
+    """What is not compared, in words, and the files of it if they are whole ones: patterns below results."""
+
+    words: str
+    files: tuple[str, ...] = ()
+
+
+#: What is not compared, since it is made from what is, or differs between runs of the same content.
 LEFT_OUT = (
-    "the page, logs, benchmarks and work",
-    "of records of sequences: dates, addresses, and by whom a checksum was verified",
-    "topology.tpr and energy.edr (bytes that GROMACS does not set; their content is in topologies, "
-    "settings, frames and energy.tsv)",
-    "of quality.json: performance, processors, ranks and how often a run was continued",
-    "folders of files, into which parts the store is cut, and which job embedded a protein",
-    "in which order records are in a file that names them",
+    LeftOut("the page, logs, benchmarks and work", ("report/**/*",)),
+    LeftOut("of records of sequences: dates, addresses, and by whom a checksum was verified"),
+    LeftOut("indexes into FASTA files (.fai, .gzi)", ("sequences/**/*.fai", "sequences/**/*.gzi")),
+    LeftOut(
+        "topology.tpr and energy.edr (bytes that GROMACS does not set; their content is in topologies, "
+        "settings, frames and energy.tsv)",
+        ("trajectories/**/topology.tpr", "trajectories/**/energy.edr"),
+    ),
+    LeftOut(
+        "of quality.json and segments.json: performance, processors, ranks, processes and how often "
+        "a run was continued"
+    ),
+    LeftOut(
+        "the model's own files and folder, and proteins of the store that the run has not; digests of the "
+        "model are compared",
+        ("embeddings/closed_form_model/*", "embeddings/store/*/*"),
+    ),
+    LeftOut(
+        "folders of files, into which parts the store is cut, which job embedded a protein, how fast and "
+        "with which versions (embeddings/000.json, 000.parquet, plan, all.h5)",
+        ("embeddings/[0-9]*.json", "embeddings/[0-9]*.parquet", "embeddings/plan/*", "embeddings/all.h5"),
+    ),
+    LeftOut("in which order records are in a file that names them, and comments of topologies and settings"),
 )
 
 # Names with a blank cannot be those of samples.
@@ -40,7 +65,10 @@ GROUPS, PARTITIONS, DISTINCT, TABLE = "groups of units", "partitions", "distinct
 CONFIG = "keys of the configuration"
 COUNTS = "records in, out and set aside"
 
-_SOURCES = r"(^|/)(date|url|source|verified_by|written|bytes|final_url)(/|$)"
+_SOURCES = r"(^|/)(date|url|source|verified_by|final_url)(/|$)"
+#: Of quality.json, what is no result of the simulation or of its gates.
+_SPEED = "^(run|processes)(/|$)|^metadata/(program|version|source)$"
+_SETTINGS = "^(seeds|settings|limits|metadata)(/|$)"
 _MEASURES = ("frame", "contact", "residue", "pair", "embedding", "components", "statistics")
 
 
@@ -90,16 +118,25 @@ def _sequences(folder: Path) -> Iterator[Content]:
         name = record.stem
         for member in [record, *_whole(folder.glob(f"{name}/**/*.json"))]:
             where = member.relative_to(folder).with_suffix("").as_posix()
-            for path in (member.parent / written for written in read_json(member).get("written", [])):
+            for path in _written(member):
                 # That of a collection is the table of its members.
                 if path.suffix == ".tsv":
                     continue
                 part = path.name if where == name else f"{where}: {path.name}"
                 yield Content("sequences", name, part, path, _letters(path))
+            if member != record:
+                about = json_reader(without=_SOURCES)
+                yield Content("sequences", name, f"{where}: record", member, about)
         yield Content(
             "sequences", name, "members", record.with_suffix(".tsv"), tsv_reader("member", ["sample"])
         )
         yield Content("sequences", name, "record", record, json_reader(without=_SOURCES))
+
+
+def _written(record: Path) -> list[Path]:
+    """Return the files in normal form that a record names."""
+    with readable(record):
+        return [record.parent / name for name in read_json(record).get("written", [])]
 
 
 def _letters(path: Path) -> Reader:
@@ -137,11 +174,15 @@ def _proteins(folder: Path) -> Iterator[Content]:
     yield Content("proteins", DISTINCT, "places", folder / "occurrences.parquet", places)
     clusters = parquet_reader("protein", ["protein"])
     yield Content("proteins", DISTINCT, "near-duplicates", folder / "clusters.parquet", clusters)
+    for name in ("distinct.json", "clusters.json"):
+        yield Content("proteins", DISTINCT, name, folder / name, json_reader())
 
 
 def _embeddings(folder: Path) -> Iterator[Content]:
     model = json_reader("entry", without=r"^(model|folder|weights)$")
     yield Content("embeddings", "model", "model", folder / "model.json", model)
+    rows = parquet_reader("protein", ["protein"], without=("uri", "row"))
+    yield Content("embeddings", "vectors", "index", folder / "index.parquet", rows)
     yield Content("embeddings", "vectors", "vectors", folder / "index.parquet", vectors_reader())
     for path in _whole(folder.glob("contacts/*.parquet")):
         yield Content("embeddings", "contact maps", f"shard {path.stem}", path, maps_reader())
@@ -171,13 +212,16 @@ def _trajectories(folder: Path) -> Iterator[Content]:
     for quality in _whole(folder.glob("**/quality.json")):
         item = quality.parent.relative_to(folder).as_posix()
         readers = {
-            "seeds and settings": ("quality.json", json_reader("setting", only="^(seeds|settings)/")),
+            "seeds and settings": ("quality.json", json_reader("setting", _SPEED, _SETTINGS)),
+            "segments": ("segments.json", json_reader("segment", "^runs(/|$)")),
+            "processed.top": ("processed.top", topology_reader()),
+            "parameters": ("mdout.mdp", parameters_reader()),
             "protein.pdb": ("protein.pdb", pdb_reader()),
             "protein.xtc": ("protein.xtc", frames_reader()),
             "energies": ("energy.tsv", tsv_reader("energies at ps", ["time_ps"])),
             "trajectory.xtc": ("trajectory.xtc", frames_reader()),
             "final.gro": ("final.gro", gro_reader()),
-            "gates": ("quality.json", json_reader("gate", only="^gates/.*/outcome$")),
+            "gates": ("quality.json", json_reader("gate", f"{_SPEED}|{_SETTINGS}")),
         }
         for part, (name, reader) in readers.items():
             yield Content("trajectories", item, part, quality.parent / name, reader)

@@ -102,7 +102,7 @@ def tsv_reader(
     return row_reader(noun, rows, keys, without)
 
 
-def parquet_reader(noun: str, keys: Sequence[str]) -> Reader:
+def parquet_reader(noun: str, keys: Sequence[str], without: Sequence[str] = ()) -> Reader:
     """Read the rows of a Parquet file, as `tsv_reader`."""
 
     def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -112,7 +112,7 @@ def parquet_reader(noun: str, keys: Sequence[str]) -> Reader:
             for batch in table.iter_batches():
                 yield from batch.to_pylist()
 
-    return row_reader(noun, rows, keys)
+    return row_reader(noun, rows, keys, without)
 
 
 def row_reader(

@@ -39,9 +39,10 @@ def _lines(found: Json) -> Iterator[str]:
     differences = found["differences"]
     yield from _told("Causes", [one for one in differences if one["cause"] != "follows"])
     yield from _followed([one for one in differences if one["cause"] == "follows"])
-    yield from _part(
-        "Not compared, since a run is not finished", map(_skipped, found["not_compared"][:MOST_TOLD])
-    )
+    skipped = found["not_compared"]
+    yield from _part("Not compared, since a run is not finished", map(skipped_words, skipped[:MOST_TOLD]))
+    if len(skipped) > MOST_TOLD:
+        yield f"  and {len(skipped) - MOST_TOLD} more, which the JSON has"
     yield from _part("Keys of the configuration that differ", _values(found["settings"], "key"))
     yield from _part("Other versions", _values(found["versions"], "name"))
     yield from _part("Keys that decide no results and differ", _values(found["idle_settings"], "key"))
@@ -159,5 +160,6 @@ def _values(entries: Sequence[Json], name: str) -> Iterator[str]:
         yield f"{one[name]}: {a} in A, {b} in B"
 
 
-def _skipped(one: Json) -> str:
+def skipped_words(one: Json) -> str:
+    """Name a part that only one run has, and which."""
     return f"{one['stage']}, {one['item']}, {one['part']}: in {'A' if one['a'] else 'B'} alone"

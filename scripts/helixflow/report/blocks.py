@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 #: Rows of a table that are shown; the files have the others.
 MOST_ROWS = 200
+#: Letters of a cell that are shown; its title has all.
+MOST_LETTERS = 600
 #: What stands where a file holds no number.
 MISSING = "not available"
 
@@ -135,8 +138,17 @@ def table(caption: str, headings: str, rows: Iterable[Sequence[Any]], note: str 
         What a reader must know to understand it.
     """
     columns = [(name.strip(" #:"), _KINDS.get(name.strip()[-1:], "text")) for name in headings.split("|")]
-    cells = [[cell if isinstance(cell, Cell) else Cell(words(cell)) for cell in row] for row in rows]
+    cells = [[_cell(value) for value in row] for row in rows]
     return Table(caption, columns, cells[:MOST_ROWS], max(0, len(cells) - MOST_ROWS), note)
+
+
+def _cell(value: Any) -> Cell:
+    """Make a cell of a value, of a very long one the ends."""
+    if isinstance(value, Cell):
+        return value
+    text = words(value)
+    half = MOST_LETTERS // 2
+    return Cell(text) if len(text) <= MOST_LETTERS else Cell(f"{text[:half]} … {text[-half:]}", whole=text)
 
 
 def facts(caption: str, values: Mapping[str, Any]) -> Table:
@@ -145,9 +157,12 @@ def facts(caption: str, values: Mapping[str, Any]) -> Table:
 
 
 def words(value: Any) -> str:
-    """Put a value into words: whole numbers with thin spaces, others with four digits, lists with commas."""
+    """Put a value into words: whole numbers with thin spaces, others with four digits, lists with commas.
+
+    Letters of a text that steer how it is shown, such as U+202E, are shown as what they are.
+    """
     if isinstance(value, str):
-        return value
+        return "".join(map(_shown, value)) if not value.isprintable() else value
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Sequence):
@@ -155,6 +170,11 @@ def words(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{words(count)} {name}" for name, count in value.items()) or "none"
     return number(value)
+
+
+def _shown(letter: str) -> str:
+    steers = unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") and letter not in "\n\t"
+    return f"U+{ord(letter):04X}" if steers else letter
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -32,6 +32,11 @@ def comparison_section(path: str | os.PathLike[str]) -> Section:
     if follow:
         note = "What it is made from differs too, so nothing is told about its own stage."
         section.blocks.append(_differences_table("What follows", follow, note))
+    if skipped := found["not_compared"]:
+        note = "The other run may not have come to it yet."
+        lone = [(one["stage"], one["item"], one["part"], "A" if one["a"] else "B") for one in skipped]
+        caption = "Not compared, since a run is not finished"
+        section.blocks.append(table(caption, "stage | item | part | there in", lone, note))
     for caption, name, of in (
         ("Keys of the configuration that differ", "key", "settings"),
         ("Keys that decide no results and differ", "key", "idle_settings"),

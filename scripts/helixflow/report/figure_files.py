@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from helixflow.report.blocks import Columns, Figure, Section, printable
 
+#: Rows of a table that are text at once.
+_ROWS = 1 << 15
 #: Letters of a name that are kept; of names that become alike, the later ones are counted.
 _LONGEST = 80
 
@@ -60,19 +62,28 @@ def write_figures(sections: Sequence[Section], folder: Path) -> None:
         path = folder / figure.file
         path.parent.mkdir(parents=True, exist_ok=True)
         Path(f"{path}.svg").write_text(figure.drawing.svg, encoding="utf-8")
-        Path(f"{path}.tsv").write_text(to_tsv(figure.drawing.data), encoding="utf-8")
+        with Path(f"{path}.tsv").open("w", encoding="utf-8") as stream:
+            stream.writelines(tsv_pieces(figure.drawing.data))
 
 
 def to_tsv(data: Columns) -> str:
     """Write columns as text with a tab between values, numbers with all their digits, NaN as ``nan``."""
-    columns = [[printable(name), *_texts(np.asarray(column))] for name, column in data.items()]
-    return "".join("\t".join(row) + "\n" for row in zip(*columns, strict=True))
+    return "".join(tsv_pieces(data))
+
+
+def tsv_pieces(data: Columns) -> Iterator[str]:
+    """Give what `to_tsv` writes in pieces, since as text a large map takes a gigabyte."""
+    yield "\t".join(map(printable, data)) + "\n"
+    columns = [np.asarray(column) for column in data.values()]
+    for start in range(0, len(columns[0]), _ROWS):
+        texts = [_texts(column[start : start + _ROWS]) for column in columns]
+        yield "".join("\t".join(row) + "\n" for row in zip(*texts, strict=True))
 
 
 def _texts(column: NDArray[Any]) -> list[str]:
     if column.dtype.kind in "fiub":
         # Of 4 bytes, a Python number has more digits than the number has.
-        return list(map(str, column if column.dtype.itemsize == 4 else column.tolist()))
+        return list(map(str, column if column.dtype == np.float32 else column.tolist()))
     return ["" if value is None else printable(str(value)) for value in column.tolist()]
 
 

@@ -252,7 +252,7 @@ def residue_columns(
     """Give chain, number and insertion code of residues as columns, of all or of those at some indexes."""
     columns = {
         f"{prefix}chain": np.array([chain for chain, _, _ in places], object),
-        f"{prefix}residue": np.array([number for _, number, _ in places], np.int64),
+        f"{prefix}residue": np.array([number for _, number, _ in places], np.int32),
         f"{prefix}insertion code": np.array([insertion for _, _, insertion in places], object),
     }
     return columns if chosen is None else {name: column[chosen] for name, column in columns.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,10 @@ TOO_SHORT = "below the clock's step"
 _TWO_LOOKS = 1.0
 #: This page is not done when it is written.
 _UNFINISHED = "write_report"
+#: Seconds or MB above which a benchmark is no measurement.
+_MOST = 1e10
+#: Benchmarks that cannot be read of which the names are told.
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -45,31 +50,43 @@ class Work:
     memory_MB: float
 
 
-def read_jobs(folder: str | os.PathLike[str]) -> list[Job]:
+def read_jobs(folder: str | os.PathLike[str]) -> tuple[list[Job], list[str]]:
     """Read the benchmarks ``{rule}.tsv`` and ``{rule}/**/*.tsv`` of a folder, but for this page's.
 
     Snakemake looks at a job every half second. One that was over by then has a CPU time of 0, and one that it
     saw once has the memory of the shell that began it: neither is a measurement.
+
+    Returns
+    -------
+    list of Job
+    list of str
+        Benchmarks that cannot be read, below the folder.
     """
-    paths = sorted(Path(folder).rglob("*.tsv"))
-    jobs = [
-        job for path in paths for job in _read(path, path.relative_to(folder).parts[0].removesuffix(".tsv"))
-    ]
-    return [job for job in jobs if job.rule != _UNFINISHED]
+    jobs, unread = [], []
+    for path in sorted(Path(folder).rglob("*.tsv")):
+        place = path.relative_to(folder)
+        try:
+            jobs += list(_read(path, place.parts[0].removesuffix(".tsv")))
+        except (OSError, ValueError, csv.Error):
+            unread.append(place.as_posix())
+    return [job for job in jobs if job.rule != _UNFINISHED], unread
 
 
 def _read(path: Path, rule: str) -> Iterator[Job]:
     for row in read_tsv(path):
+        if "s" not in row:
+            raise ValueError(f"{path}: no column 's'")
         seconds, cpu, memory = (_number(row.get(name)) for name in ("s", "cpu_time", "max_rss"))
         yield Job(rule, seconds, cpu if cpu > 0 else math.nan, memory if seconds >= _TWO_LOOKS else math.nan)
 
 
 def _number(text: str | None) -> float:
-    """Read a number; what Snakemake could not measure is ``-`` or ``NA``."""
+    """Read a number; what Snakemake could not measure is ``-`` or ``NA``, and what cannot be is none."""
     try:
-        return float(text or "")
+        value = float(text or "")
     except ValueError:
         return math.nan
+    return value if 0 <= value < _MOST else math.nan
 
 
 def sum_up(jobs: Sequence[Job]) -> list[Work]:
@@ -169,7 +186,13 @@ def _cpu(work: Work) -> str:
 
 def work_blocks(folder: str | os.PathLike[str]) -> list[str | Table | Figure]:
     """Show what ran and what it took, or say that nothing is known of it."""
-    works = sum_up(read_jobs(folder))
+    jobs, unread = read_jobs(folder)
+    works = sum_up(jobs)
+    told: list[str | Table | Figure] = []
+    if unread:
+        named = ", ".join(unread[:_MOST_NAMED]) + (", …" if len(unread) > _MOST_NAMED else "")
+        told.append(f"Left out, since it cannot be read: {plural(len(unread), 'benchmark')} ({named}).")
     if not works:
-        return [f"What the jobs took is not known: there is no benchmark of them in {os.fspath(folder)}."]
-    return [flow_figure(works), jobs_table(works)]
+        none = f"What the jobs took is not known: there is no benchmark of them in {os.fspath(folder)}."
+        return [*told, none]
+    return [*told, flow_figure(works), jobs_table(works)]

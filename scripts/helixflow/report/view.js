@@ -69,7 +69,18 @@
     stage.addEventListener("wheel", (event) => {
       if (!stage.contains(document.activeElement)) event.stopImmediatePropagation();
     }, { capture: true });
-    stage.addEventListener("pointerdown", () => stage.focus({ preventScroll: true }));
+    // So does a finger, unless it tapped the view before.
+    const chosen = () => stage.contains(document.activeElement);
+    ["touchstart", "touchmove", "touchend", "touchcancel"].forEach((kind) => {
+      stage.addEventListener(kind, (event) => { if (!chosen()) event.stopImmediatePropagation(); }, { capture: true });
+    });
+    stage.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "mouse") stage.focus({ preventScroll: true });
+    });
+    stage.addEventListener("click", () => stage.focus({ preventScroll: true }));
+    document.addEventListener("pointerdown", (event) => {
+      if (!stage.contains(event.target)) stage.blur();
+    });
     viewer.setHoverable({}, true, (atom) => { pointed.textContent = words(owner[atom.index]); }, () => {});
     viewer.setHoverDuration(60);
     figure.classList.add("live");

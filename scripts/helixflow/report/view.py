@@ -14,6 +14,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,6 +32,10 @@ from helixflow.structures.read_pdb import atom_lines
 
 #: Where `make setup` puts 3Dmol.js, beside the Python that makes the page.
 PROGRAM = Path(sys.prefix) / "share/helixflow/3Dmol-min.js"
+#: What its licence asks for goes with the code.
+LICENCE = "3Dmol-LICENSE.txt"
+#: Fetches it, and knows its digest.
+_FETCHER = Path(__file__).parents[3] / "envs/viewer.sh"
 #: Residues of the greatest structure that has a view.
 MOST_RESIDUES = 5000
 #: Steps of a scale of colours.
@@ -111,10 +117,12 @@ def view_of(
         )
     if len(labels) > MOST_RESIDUES:
         return f"There is no 3-D view of structures of more than {number(MOST_RESIDUES)} residues."
-    if not PROGRAM.is_file():
+    if fault := program_fault():
+        print(f"No 3-D view of '{title}': {fault}.")
         return (
-            "There is no 3-D view: 3Dmol.js, which draws it, was not there when this page was made. "
-            f"envs/viewer.sh fetches it to {PROGRAM.parent}; write the report again after that."
+            f"There is no 3-D view: {fault} when this page was made. To have it, in the folder of the "
+            f"workflow: envs/viewer.sh {shlex.quote(str(PROGRAM.parent))}, then snakemake with "
+            "--forcerun write_report."
         )
     data = {
         "labels": [shorten(label) for label in labels],
@@ -124,9 +132,27 @@ def view_of(
     reading = (
         "The first frame of the first replica: helices as coils, strands as arrows. Drag to turn it, point "
         "at a residue for its value; with the keyboard, arrows turn it and + and − zoom. The wheel zooms "
-        "once the view was clicked."
+        "once the view was clicked, and a finger turns it once it was tapped."
     )
     return View(title, reading, [told for told, _ in colourings], data)
+
+
+def program_fault() -> str:
+    """Say why 3Dmol.js cannot be put into a page; nothing where it can."""
+    expected = re.search(r"^sha256=([0-9a-f]{64})$", _FETCHER.read_text(encoding="utf-8"), re.MULTILINE)
+    if expected is None:
+        raise ValueError(f"{_FETCHER}: no line 'sha256=' with 64 digits")
+    try:
+        if hashlib.sha256(PROGRAM.read_bytes()).hexdigest() != expected[1]:
+            return f"{PROGRAM.name}, which draws it, was another file than expected (sha256)"
+    except OSError:
+        return f"{PROGRAM.name}, which draws it, was not there"
+    try:
+        if (PROGRAM.parent / LICENCE).read_text(encoding="utf-8").strip():
+            return ""
+    except (OSError, ValueError):
+        pass
+    return f"the licence of {PROGRAM.name}, {LICENCE}, was not beside it"
 
 
 def _packed(backbone: Backbone) -> list[list[Any]]:
@@ -214,8 +240,9 @@ def page_programs(sections: Iterable[Section]) -> list[Program]:
     """Give the programs that the views of a page need, none where there is no view."""
     if not any(_has_view(section) for section in sections):
         return []
-    # What its licence asks for goes with the code.
-    licence = (PROGRAM.parent / "3Dmol-LICENSE.txt").read_text(encoding="utf-8").replace("*/", "* /")
+    licence = (PROGRAM.parent / LICENCE).read_text(encoding="utf-8")
+    # Neither the comment that it is in nor the program ends within it.
+    licence = licence.replace("*/", "* /").replace("</", "< /")
     code = PROGRAM.read_text(encoding="utf-8")
     own = (Path(__file__).parent / "view.js").read_text(encoding="utf-8")
     return [Program(f"/*\n{licence}\n*/\n{code}"), Program(own)]
