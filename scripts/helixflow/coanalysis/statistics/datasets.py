@@ -25,6 +25,7 @@ DATASETS = {
     "contact_cosine/effect": ("1", "(spearman - null_mean) / null_sd"),
     "contact_cosine/p": ("1", "two-sided p of the correlation among those of shuffled cosines"),
     "contact_cosine/shift_p": ("1", "two-sided p among embeddings moved along the chains as on a ring"),
+    "contact_cosine/shift_effect": ("1", "sum that shift_p is of, less the moves' mean, over their sd"),
     "contact_cosine/shifts": ("1", "number of such moves"),
     "contact_cosine/null": ("1", "(B, permutations) correlation of each permutation"),
     "series/name": ("", "what is followed in time"),

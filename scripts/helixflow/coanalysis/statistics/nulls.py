@@ -133,6 +133,8 @@ def two_sided(observed: Floats, null: Floats) -> Floats:
 
 def effect_size(observed: Floats, null: Floats) -> tuple[Floats, Floats, Floats]:
     """Return mean and sd of the null (B, n), and (observed - mean) / sd, NaN where sd is 0; each (B,)."""
+    if null.shape[1] < 2:
+        return tuple(np.full((3, len(observed)), np.nan))  # type: ignore[return-value]
     mean, sd = null.mean(axis=1), null.std(axis=1, ddof=1)
     # Sums of the same numbers in another order leave about 1e-16 of them.
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -135,6 +135,7 @@ def _write_correlations(
         "effect": effect,
         "p": two_sided(found.observed, found.null),
         "shift_p": two_sided(found.moved, found.moved_null),
+        "shift_effect": effect_size(found.moved, found.moved_null)[2],
         "shifts": [found.moved_null.shape[1]] * len(pairs.bins),
         "null": found.null,
     }
