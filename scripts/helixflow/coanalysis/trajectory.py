@@ -204,7 +204,7 @@ def _check(trajectory: Trajectory, positions: NDArray[np.float32], start: int, m
         near = np.linalg.norm(np.subtract(*of_frame[molecule.alphas[at : at + 2]]))
         raise MismatchError(
             f"{place} has {near:.2f} nm between the C-alphas of {molecule.residues[at]} and of the "
-            f"next residue, expected at least {MIN_NEIGHBOUR_NM:g}; it is damaged or no protein, make it again"
+            f"next residue, expected at least {MIN_NEIGHBOUR_NM:g}; the file is damaged, make it again"
         )
     alpha = of_frame[molecule.alphas[at if kind == TORN else molecule.residue_of[at]]]
     advice = "make the molecules whole (gmx trjconv -pbc whole)"
