@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from helixflow.coanalysis.blocks import Projection, Spaces, Survey
 from helixflow.coanalysis.components import Components
 from helixflow.coanalysis.contacts import Features
+from helixflow.coanalysis.datasets import describe, write_dataset
 from helixflow.coanalysis.embedding import Embedding
 from helixflow.coanalysis.inputs import Inputs, Request, pool_frequency
 from helixflow.coanalysis.measures import CRITERIA, Measures
@@ -97,16 +98,8 @@ _CONTACT = {
 
 def put(group: h5py.Group, name: str, values: ArrayLike) -> None:
     """Write a dataset of `DATASETS`; maps of pairs are packed."""
-    array = np.asarray(values)
-    if array.dtype.kind == "U":
-        array = np.char.encode(array, "utf-8")
-    packed = {"compression": "gzip", "shuffle": True} if name.startswith("pair/") else {}
-    _describe(group.create_dataset(name, data=array, **packed), name)
-
-
-def _describe(dataset: h5py.Dataset, name: str) -> None:
     unit, description = DATASETS[name]
-    dataset.attrs.update(unit=unit, description=description)
+    write_dataset(group, name, values, unit, description, packed=name.startswith("pair/"))
 
 
 def write_inputs(file: h5py.File, request: Request, inputs: Inputs, embedding: Embedding) -> None:
@@ -137,7 +130,7 @@ def create_frames(file: h5py.File, replicas: Sequence[int], frames: Sequence[int
     for name, dtype in _FRAME_TYPES.items():
         shape = (total, width) if name == "embedding" else (total,)
         dataset = file.create_dataset(f"frame/{name}", shape, dtype)
-        _describe(dataset, f"frame/{name}")
+        describe(dataset, *DATASETS[f"frame/{name}"])
         first = 0
         for replica, number in zip(replicas, frames, strict=True):
             _view_rows(file, f"replica/{replica}", dataset, first, first + number)
@@ -159,7 +152,7 @@ def _view_rows(file: h5py.File, group: str, dataset: h5py.Dataset, first: int, l
         creation.set_virtual(here, b".", f"/{name}".encode(), there)
     parent = file.require_group(f"{group}/frame")
     h5d.create(parent.id, name.rpartition("/")[2].encode(), dataset.id.get_type(), here, creation)
-    _describe(file[f"{group}/{name}"], name)
+    describe(file[f"{group}/{name}"], *DATASETS[name])
 
 
 def write_survey(file: h5py.File, survey: Survey, measures: Measures, first: int) -> None:
@@ -207,7 +200,7 @@ def write_spaces(file: h5py.File, spaces: Spaces, features: Features) -> None:
         put(file, f"{group}/share", space.share)
         put(file, f"{group}/mode", _shaped(name, space))
         dataset = file.create_dataset(f"{group}/projection", (n_frame, len(space.variance)), "f8")
-        _describe(dataset, f"{group}/projection")
+        describe(dataset, *DATASETS[f"{group}/projection"])
         file[group].attrs["total_variance"] = space.total
     file["components/contact"].attrs.update(
         pairs_varying=features.varying,

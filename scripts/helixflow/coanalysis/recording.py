@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helixflow.coanalysis.datasets import describe
 from helixflow.coanalysis.measures import CRITERIA, DATASETS
 from helixflow.coanalysis.replica import Contacts, Part, Task
 from helixflow.coanalysis.whole import WholeFile
@@ -83,24 +84,19 @@ def _put(file: h5py.File, name: str, values: ArrayLike) -> None:
     """Write a dataset of `DATASETS`."""
     kind, array = DATASETS[name][0], np.asarray(values)
     file[name] = array.astype(kind) if kind else np.char.encode(array.astype(str), "utf-8")
-    _describe(file[name])
-
-
-def _describe(dataset: h5py.Dataset) -> None:
-    _, unit, description = DATASETS[dataset.name.lstrip("/")]
-    dataset.attrs.update(unit=unit, description=description)
+    describe(file[name], *DATASETS[name][1:])
 
 
 def _create(file: h5py.File, n_frame: int, n_residue: int) -> None:
     """Create the datasets that grow or are filled frame by frame."""
-    for name, (kind, *_) in DATASETS.items():
+    for name, (kind, *meaning) in DATASETS.items():
         options: dict[str, Any] = {}
         if name.startswith("contact/"):
             options = {"shape": (0,), "maxshape": (None,), "chunks": (_CHUNK,)}
         elif name.startswith("frame/") and name not in file:
             options = {"shape": (n_frame, n_residue, 3) if name == "frame/alphas" else (n_frame,)}
         if options:
-            _describe(file.create_dataset(name, dtype=kind, **options))
+            describe(file.create_dataset(name, dtype=kind, **options), *meaning)
 
 
 def _write_frames(file: h5py.File, start: int, part: Part) -> None:

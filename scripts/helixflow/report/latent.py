@@ -76,7 +76,7 @@ def _explained_table(h5: h5py.File) -> Table:
         "of the other space explains, in stretches of time that it was not fitted to. 1 is all, 0 is no "
         "better than the mean, below 0 is worse than that, as where the stretches are unlike each other. The "
         "embedding of a frame weighs residues by their numbers of contacts, which any vectors carry over: "
-        "only what exceeds the same vectors shuffled over the residues (the mean of several shuffles) is of the "
+        "only what exceeds the same vectors shuffled over the residues (mean of ten shuffles) is of the "
         "embedding. R² has no error here, and where motion is slow single values up to 0.6 come by chance.",
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import h5py
-import numpy as np
 from numpy.typing import ArrayLike
+
+from helixflow.coanalysis.datasets import write_dataset
 
 #: What is followed in time in each replica's table, and its unit.
 REPLICA_SERIES = {"rmsd_nm": "nm", "rg_nm": "nm", "contacts": "1", "coherence": "1"}
@@ -31,14 +32,8 @@ DATASETS = {
     "series/name": ("", "what is followed in time"),
     "series/mean": ("", "mean over all frames, in the unit of the name (1 where it has none)"),
     "series/error": ("", "standard error of the mean, from the autocorrelation within replicas"),
-    "series/block_error": (
-        "",
-        "the same from averages over blocks; NaN where there is no plateau",
-    ),
-    "series/autocorrelation_ps": (
-        "ps",
-        "integrated autocorrelation time, mean over all frames",
-    ),
+    "series/block_error": ("", "the same from averages over blocks; NaN where there is no plateau"),
+    "series/autocorrelation_ps": ("ps", "integrated autocorrelation time, mean over all frames"),
     "series/effective": ("1", "number of independent frames that the frames amount to"),
     "series/frames": ("1", "number of frames that have a value"),
     "series/frames_left_out": ("1", "number of frames that have none"),
@@ -65,11 +60,5 @@ for _name, _unit in REPLICA_SERIES.items():
 
 
 def put(file: h5py.File, name: str, values: ArrayLike) -> None:
-    """Write a dataset of `DATASETS` with its unit and meaning, text as UTF-8."""
-    array = np.asarray(values)
-    text = array.dtype.kind == "U"
-    dataset = file.create_dataset(
-        f"statistics/{name}", data=np.char.encode(array, "utf-8") if text else array
-    )
-    unit, description = DATASETS[name]
-    dataset.attrs.update(unit=unit, description=description)
+    """Write a dataset of `DATASETS`."""
+    write_dataset(file, f"statistics/{name}", values, *DATASETS[name])
