@@ -89,9 +89,12 @@ def _components(h5, random, total, n, width, k, nan):
         group.attrs["total_variance"] = 2.0
     h5["components/motion/mean_nm"] = random.random((n, 3))
     h5["components/contact/pair"] = np.arange(10, dtype="i4").reshape(5, 2)
-    h5.create_dataset("components/explained/space", data=["embedding", "contact"], dtype=h5py.string_dtype())
+    h5.create_dataset(
+        "components/explained/space", data=["embedding", "shuffled", "contact"], dtype=h5py.string_dtype()
+    )
     h5["components/explained"].attrs["segments"] = 10
-    h5["components/explained/r2"] = random.random((2, k)) * nan
+    h5["components/explained/r2"] = random.random((3, k)) * nan
+    h5["components/explained/shuffled_r2"] = random.random((10, k)) * nan
 
 
 def _statistics(h5, random, frames, replicas, n, permutations, nan, attention):
@@ -102,7 +105,7 @@ def _statistics(h5, random, frames, replicas, n, permutations, nan, attention):
     group = statistics.create_group("contact_cosine")
     group.create_dataset("pairs", data=BINS, dtype=text)
     group["number"] = np.array([50, 20, 15, 10, 5, 0]) if nan == 1 else np.zeros(6, int)
-    for name in ("spearman", "null_mean", "null_sd", "effect", "p", "shift_p", "shift_effect"):
+    for name in ("spearman", "null_mean", "null_sd", "effect", "p", "shift_effect", "shift_p"):
         group[name] = random.random(len(BINS)) * nan
     group["shifts"] = np.full(len(BINS), 20)
     group["shift_null"] = random.normal(size=(len(BINS), 20)) * nan
@@ -133,7 +136,7 @@ def _statistics(h5, random, frames, replicas, n, permutations, nan, attention):
             listed["predicted"], listed["frequency"] = random.random(count), np.zeros(count)
             listed.attrs["total"] = count
     group = statistics.create_group("rmsf")
-    group.create_dataset("predictor", data=["embedding", "amino acid", "neighbours"], dtype=text)
-    group["r2"] = np.array([0.31, -0.12, 0.25]) * nan
+    group.create_dataset("predictor", data=["embedding", "amino acid", "neighbours", "chain end"], dtype=text)
+    group["r2"] = np.array([0.31, -0.12, 0.25, 0.2]) * nan
     group["predicted"] = random.random(n) * nan
     group.attrs.update(segments=10, residues=n, warning="only 12 residues are linked, fewer than 100")

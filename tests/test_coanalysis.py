@@ -602,12 +602,18 @@ def test_predicted_contacts_are_laid_on_residues_by_their_links(tmp_path, caplog
             for j in members:
                 wanted[i, j] = contact[partners[i][1] - 1, partners[j][1] - 1]
     np.testing.assert_array_equal(predicted, wanted)
-    (line,) = [line for line in caplog.messages if "no predicted contacts" in line]
+    (line,) = [line for line in caplog.messages if "has no map" in line]
     assert protein_id(second) in line and "6 residues" in line
 
     tables = write_maps(tmp_path, {protein_id(first): contact[:8, :8]})
     with pytest.raises(
         MismatchError, match=r"000\.parquet: the contact map of SQ\.\S+ is of 8 residues, expected 9"
+    ):
+        analyse(request, tmp_path / "y.h5")
+    contact[3, 4] = np.nan
+    write_maps(tmp_path, {protein_id(first): contact})
+    with pytest.raises(
+        EmbeddingError, match=r"maps\.h5#SQ.*: the contact map of SQ\S+ has values that are not"
     ):
         analyse(request, tmp_path / "y.h5")
     (tmp_path / "maps.h5").write_bytes(b"")

@@ -509,6 +509,17 @@ def velocities_alone(case):
     write_trr(case.path("protein.xtc"), [*frames, None])
 
 
+def changed(change):
+    """Change of a file: the positions of its third frame, in TRR so that they stay as they are."""
+
+    def damage(case):
+        frames = [frame.x.copy() for frame in read_xtc(case.path("protein.xtc"))[:3]]
+        frames[2] = change(frames[2]).astype(np.float32)
+        write_trr(case.path("protein.xtc"), frames)
+
+    return damage
+
+
 def not_finite(case):
     frames = [frame.x.copy() for frame in read_xtc(case.path("protein.xtc"))[:3]]
     frames[2][17, 1] = np.nan
@@ -575,6 +586,23 @@ REFUSALS = {
         r"frame 131 \(1310 ps\) has \d\.\d\d nm between atom 16 and the C-alpha of its residue ASN A 11",
     ),
     "not finite": (not_finite, r"frame 2 \(20 ps\) has no finite position of atom 18; the simulation failed"),
+    "all zero": (
+        changed(np.zeros_like),
+        r"frame 2 \(20 ps\) has 0\.00 nm between the C-alphas of ASN A 11 and of the next .* at least 0\.2",
+    ),
+    "half size": (changed(lambda x: x / 2), r"frame 2 \(20 ps\) has 0\.19 nm between the C-alphas of ASN A"),
+    "far": (
+        changed(lambda x: x + 1e6),
+        r"frame 2 \(20 ps\) has atom 1 at 1e\+06 nm, expected at most 100000",
+    ),
+    "precision": (
+        lambda case: damage(case, 56, struct.pack(">f", 500)),
+        r"frame 70 \(700 ps\) has precision 500, expected 1000 as the first frame",
+    ),
+    "time without end": (
+        lambda case: rewrite(case, [0, 1, np.inf]),
+        r"frame 2 \(inf ps\) stands behind one of",
+    ),
     "velocities": (velocities_alone, r"frame 3 \(30 ps\) has no positions, expected those of 304 atoms"),
     "time again": (
         lambda case: rewrite(case, [0, 1, 1]),

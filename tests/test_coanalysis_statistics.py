@@ -25,7 +25,14 @@ from helixflow.coanalysis.statistics.nulls import Shifts, Shuffles, effect_size,
 from helixflow.coanalysis.statistics.over_time import summarise, tell
 from helixflow.coanalysis.statistics.pairs import centred_ranks, choose_pairs
 from helixflow.coanalysis.statistics.ridge import PENALTIES, Regression, Sums, learn, standardise
-from helixflow.coanalysis.statistics.rmsf import GAP, leave_out, predict_rmsf, r_squared, read_residues
+from helixflow.coanalysis.statistics.rmsf import (
+    GAP,
+    end_distance,
+    leave_out,
+    predict_rmsf,
+    r_squared,
+    read_residues,
+)
 from helixflow.series import autocorrelation_time, block_error, inefficiency
 
 ALL = 0
@@ -43,6 +50,17 @@ def shuffle_p(pairs, number=79, seed=1):
     shuffles = Shuffles(pairs, seed)
     null = np.transpose([shuffles.shuffled(each) for each in range(number)])
     return two_sided(shuffles.observed(), null)
+
+
+def test_the_effect_of_moves_is_by_their_mean_and_spread():
+    null = np.array([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]])
+    effect = effect_size(np.array([4.0, 5.0]), null)[2]
+    assert effect[0] == 2 and np.isnan(effect[1])
+    assert np.isnan(effect_size(np.array([4.0]), np.empty((1, 0)))).all()
+
+
+def test_ends_of_chains_are_0_and_middles_farthest():
+    assert end_distance(np.array([0, 0, 0, 0, 0, 1, 2, 2])).ravel().tolist() == [0, 1, 2, 1, 0, 0, 0, 0]
 
 
 def shift_p(pairs, most=79, seed=1):

@@ -30,6 +30,7 @@ COLUMNS = [
     "spearman",
     "effect",
     "p",
+    "shift_effect",
     "shift_p",
     "precision_L",
     "rmsf_r2",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from helixflow.jit import kernel, part
 
 #: What `find_broken` finds.
-WHOLE, NOT_FINITE, TORN, STRAY = range(4)
+WHOLE, NOT_FINITE, TORN, STRAY, FAR, NEAR = range(6)
 
 
 @kernel
@@ -23,8 +23,10 @@ def find_broken(
     residue_of: NDArray[np.int64],
     alphas: NDArray[np.int64],
     chains: NDArray[np.int64],
+    least_step: float,
     most_step: float,
     most_atom: float,
+    most_place: float,
 ) -> tuple[int, int, int]:
     """Find the first frame whose molecule is not finite and whole.
 
@@ -34,24 +36,30 @@ def find_broken(
     residue_of : (A,) int64
     alphas, chains : (N,) int64
         Atom that is the C-alpha of each residue, and number of its chain.
-    most_step, most_atom : float
-        Distance of the C-alphas of neighbours in a chain, and of an atom and its C-alpha, at most.
+    least_step, most_step, most_atom, most_place : float
+        Distance of the C-alphas of neighbours in a chain, at least and at most; that of an atom and its
+        C-alpha, and any coordinate, at most.
 
     Returns
     -------
     int, int, int
-        Frame; `WHOLE` where there is none, `NOT_FINITE`, `TORN` behind a residue, or `STRAY`; and the atom
-        (of `TORN`: residue).
+        Frame; `WHOLE` where there is none, `NOT_FINITE`, `FAR`, `TORN` or `NEAR` behind a residue, or
+        `STRAY`; and the atom (of `TORN` and `NEAR`: residue).
     """
     for frame in range(positions.shape[0]):
         here = positions[frame]
         for atom in range(here.shape[0]):
             if not math.isfinite(here[atom, 0] + here[atom, 1] + here[atom, 2]):
                 return frame, NOT_FINITE, atom
+            if max(abs(here[atom, 0]), abs(here[atom, 1]), abs(here[atom, 2])) > most_place:
+                return frame, FAR, atom
         for residue in range(alphas.size - 1):
-            joined = chains[residue] == chains[residue + 1]
-            if joined and _square(here, alphas[residue], alphas[residue + 1]) > most_step**2:
-                return frame, TORN, residue
+            if chains[residue] == chains[residue + 1]:
+                square = _square(here, alphas[residue], alphas[residue + 1])
+                if square > most_step**2:
+                    return frame, TORN, residue
+                if square < least_step**2:
+                    return frame, NEAR, residue
         for atom in range(here.shape[0]):
             if _square(here, atom, alphas[residue_of[atom]]) > most_atom**2:
                 return frame, STRAY, atom

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from helixflow.coanalysis.embedding import Place
 from helixflow.coanalysis.links import Link
 from helixflow.embeddings.contact_reading import open_contacts
-from helixflow.errors import MismatchError
+from helixflow.errors import EmbeddingError, MismatchError
 from helixflow.structures.residues import Residue
 from helixflow.tables import read_rows
 
@@ -43,7 +43,7 @@ def read_predicted(
     Raises
     ------
     EmbeddingError
-        If a file of maps cannot be read.
+        If a file of maps cannot be read, or a map is not finite.
     MismatchError
         If a map is not as long as its protein.
     """
@@ -53,7 +53,11 @@ def read_predicted(
     uris = _find_maps(tables, places)
     for protein, place in places.items():
         if protein not in uris:
-            log.info("%s of %d residues has no predicted contacts: too long for a map", protein, place.length)
+            log.info(
+                "%s of %d residues has no map in these tables; they are made of proteins to contacts_below",
+                protein,
+                place.length,
+            )
             continue
         contacts = _read_map(*uris[protein], protein, place.length)
         for chain in dict.fromkeys(residue.chain for residue in residues):
@@ -83,5 +87,10 @@ def _read_map(table: str, uri: str, protein: str, length: int) -> NDArray[np.flo
         raise MismatchError(
             f"{table}: the contact map of {protein} is of {len(contacts)} residues, expected {length}; "
             "run again with --forcerun map_contacts"
+        )
+    if not np.isfinite(contacts).all():
+        raise EmbeddingError(
+            f"{uri}: the contact map of {protein} has values that are not finite; run again with "
+            "--forcerun map_contacts"
         )
     return contacts

@@ -15,12 +15,16 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from helixflow.coanalysis.kernels import NOT_FINITE, TORN, WHOLE, find_broken
+from helixflow.coanalysis.kernels import FAR, NEAR, NOT_FINITE, TORN, WHOLE, find_broken
 from helixflow.coanalysis.molecule import Molecule
 from helixflow.errors import MismatchError
 from helixflow.trajectories.headers import FEW, Extent, frame_extent, header_fault
 from helixflow.trajectories.packed import unpack_frame
 
+#: C-alphas of neighbours nearer than this, in nm, are none of a protein; cis ones are 0.29 nm apart.
+MIN_NEIGHBOUR_NM = 0.2
+#: No box reaches this far, in nm.
+MAX_PLACE_NM = 1e5
 #: C-alphas of neighbours farther apart than this, in nm, belong to a molecule that is not whole.
 MAX_NEIGHBOUR_NM = 1.0
 #: So does an atom farther from its residue's C-alpha; that of a stretched arginine is at 0.9 nm at most.
@@ -77,7 +81,7 @@ def find_frames(path: str | os.PathLike[str], atoms: int) -> Trajectory:
     ------
     MismatchError
         If the file has no frames, is of another molecule, does not end with a whole frame, has a frame
-        without positions, or its times do not ascend.
+        without positions or of another precision, or its times do not ascend.
     """
     path = Path(path)
     with _open(path) as stream:
@@ -121,12 +125,12 @@ def _open(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise MismatchError(f"{path}: cannot be opened ({error.strerror}); simulate again") from None
+        raise MismatchError(f"{path}: cannot be opened ({error.strerror}); make it again") from None
 
 
 def _walk(stream: BinaryIO, path: Path, form: str, atoms: int) -> Iterator[Extent]:
     """Give the extent of each frame."""
-    end, start, number, time = os.fstat(stream.fileno()).st_size, 0, 0, ""
+    end, start, number, time, precision = os.fstat(stream.fileno()).st_size, 0, 0, "", 0.0
     while start < end:
         fault = header_fault(stream, start, form, atoms)
         extent = None if fault else frame_extent(stream, start, form)
@@ -141,20 +145,25 @@ def _walk(stream: BinaryIO, path: Path, form: str, atoms: int) -> Iterator[Exten
                 f"{path}: frame {number} ({extent.time:g} ps) has no positions, expected those of {atoms} "
                 "atoms; write a trajectory of the frames that have some"
             )
+        precision = precision or extent.precision
+        if extent.precision != precision:
+            raise MismatchError(
+                f"{path}: frame {number} ({extent.time:g} ps) has precision {extent.precision:g}, expected "
+                f"{precision:g} as the first frame; the file is damaged or joined of two kinds, make it again"
+            )
         yield extent
         start, number, time = start + extent.size, number + 1, f" (behind {extent.time:g} ps)"
 
 
 def _check_times(trajectory: Trajectory) -> None:
     times = trajectory.times
-    wrong = np.flatnonzero(~(np.diff(times) > 0)) + 1
-    if not np.isfinite(times[0]):
-        wrong = np.zeros(1, np.int64)
+    ascending = np.diff(times, prepend=-np.inf) > 0
+    wrong = np.flatnonzero(~(ascending & np.isfinite(times)))
     if len(wrong):
         before = f" behind one of {times[wrong[0] - 1]:g} ps" if wrong[0] else ""
         raise MismatchError(
-            f"{trajectory.place(wrong[0])} stands{before}, expected times that ascend; its parts were joined "
-            "wrongly, join them again (gmx trjcat)"
+            f"{trajectory.place(wrong[0])} stands{before}, expected times that ascend and are finite; its "
+            "parts were joined wrongly, join them again (gmx trjcat)"
         )
 
 
@@ -176,8 +185,9 @@ def _read_frame(stream: BinaryIO, trajectory: Trajectory, frame: int, positions:
 def _check(trajectory: Trajectory, positions: NDArray[np.float32], start: int, molecule: Molecule) -> None:
     """Raise MismatchError for the first frame whose molecule is not finite and whole."""
     frame, kind, at = find_broken(
-        positions, molecule.residue_of, molecule.alphas, molecule.chains, MAX_NEIGHBOUR_NM, MAX_ATOM_NM
-    )
+        positions, molecule.residue_of, molecule.alphas, molecule.chains,
+        MIN_NEIGHBOUR_NM, MAX_NEIGHBOUR_NM, MAX_ATOM_NM, MAX_PLACE_NM,
+    )  # fmt: skip
     if kind == WHOLE:
         return
     place, of_frame = trajectory.place(start + frame), positions[frame]
@@ -185,14 +195,29 @@ def _check(trajectory: Trajectory, positions: NDArray[np.float32], start: int, m
         raise MismatchError(
             f"{place} has no finite position of atom {at + 1}; the simulation failed there, run it again"
         )
+    if kind == FAR:
+        raise MismatchError(
+            f"{place} has atom {at + 1} at {np.abs(of_frame[at]).max():g} nm, expected at most "
+            f"{MAX_PLACE_NM:g}; the file is damaged, make it again"
+        )
+    if kind == NEAR:
+        near = np.linalg.norm(np.subtract(*of_frame[molecule.alphas[at : at + 2]]))
+        raise MismatchError(
+            f"{place} has {near:.2f} nm between the C-alphas of {molecule.residues[at]} and of the "
+            f"next residue, expected at least {MIN_NEIGHBOUR_NM:g}; the file is damaged, make it again"
+        )
     alpha = of_frame[molecule.alphas[at if kind == TORN else molecule.residue_of[at]]]
+    advice = "make the molecules whole (gmx trjconv -pbc whole)"
     if kind == TORN:
         other, most = of_frame[molecule.alphas[at + 1]], MAX_NEIGHBOUR_NM
         what = f"the C-alphas of {molecule.residues[at]} and of the next residue"
+        advice += (
+            "; if a loop is missing there or the chain breaks, model it or give its parts chains of their own"
+        )
     else:
         other, most = of_frame[at], MAX_ATOM_NM
         what = f"atom {at + 1} and the C-alpha of its residue {molecule.residues[molecule.residue_of[at]]}"
     raise MismatchError(
         f"{place} has {np.linalg.norm(other - alpha):.2f} nm between {what}, expected at most {most:g}; "
-        "make the molecules whole (gmx trjconv -pbc whole)"
+        f"{advice}"
     )

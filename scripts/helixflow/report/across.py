@@ -115,7 +115,9 @@ def _tests_table(rows: Sequence[Mapping[str, str]]) -> Table:
             _temperature(row),
             number(_value(row, "spearman"), 3),
             number(_value(row, "effect"), 3),
-            *(_p_cell(_value(row, name)) for name in ("p", "shift_p")),
+            _p_cell(_value(row, "p")),
+            number(_value(row, "shift_effect"), 3),
+            _p_cell(_value(row, "shift_p")),
             number(_value(row, "precision_L"), 3),
             number(_value(row, "rmsf_r2"), 3),
         )
@@ -123,8 +125,8 @@ def _tests_table(rows: Sequence[Mapping[str, str]]) -> Table:
     ]
     return table(
         "What embeddings tell of each structure",
-        "structure | temperature (K) # | Spearman's ρ # | effect (sd) # | p, same distance # | "
-        "p, shifted # | precision of L predicted contacts # | R² of RMSF #",
+        "structure | temperature (K) # | Spearman's ρ # | effect, same distance (sd) # | "
+        "p, same distance # | effect, shifted (sd) # | p, shifted # | precision of L predicted contacts # | R² of RMSF #",
         cells,
         "As in the statistics of each structure, which explain them, over all pairs. Of many structures, one "
         "in twenty has a p below 0.05 by chance alone; the p are not corrected for that.",
@@ -148,11 +150,11 @@ def _learning(told: Json) -> Iterator[str | Table | Figure]:
             "RMSF told of other groups of relatives",
             _learning_drawing(told),
             "R² of RMSF for each group of relatives, told by what was learnt of all others, by embedding, "
-            "kind of amino acid and number of neighbours.",
+            "kind of amino acid, number of neighbours and distance from the chain's end.",
             "A mark is a group of relatives that was left out: 1 is told in full, 0 (the line) no better "
             "than the mean of what was learnt from, and what is below "
             f"{number(_LEAST_DRAWN)} is drawn there. Embeddings are of use where their mark is above 0 and "
-            "above both others; there is no error of these values, so small differences say nothing.",
+            "above all others; there is no error of these values, so small differences say nothing.",
         )
 
 

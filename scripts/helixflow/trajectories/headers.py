@@ -111,13 +111,15 @@ def _packed_fault(stream: BinaryIO, start: int) -> str:
 class Extent(NamedTuple):
     """Where a frame has its positions, in bytes from where it begins, and what else its header tells.
 
-    `positions` is where they begin, 0 where it has none; `width` the bytes of a number; `size` of the frame.
+    `positions` is where they begin, 0 where it has none; `width` the bytes of a number; `size` of the frame;
+    `precision` the steps of a nm that packed ones are told in, 0 of others.
     """
 
     time: float
     positions: int
     width: int
     size: int
+    precision: float = 0.0
 
 
 def frame_extent(stream: BinaryIO, start: int, form: str) -> Extent | None:
@@ -133,8 +135,9 @@ def _xtc_extent(head: bytes) -> Extent:
     _, atoms, _, time, *_ = XTC_HEAD.unpack_from(head)
     if atoms <= FEW:
         return Extent(time, XTC_HEAD.size, 4, XTC_HEAD.size + 12 * atoms)
-    begin, length = XTC_HEAD.size + PACKED.size, PACKED.unpack_from(head, XTC_HEAD.size)[-1]
-    return Extent(time, begin, 4, begin + (length + 3) // 4 * 4)
+    precision, *_, length = PACKED.unpack_from(head, XTC_HEAD.size)
+    begin = XTC_HEAD.size + PACKED.size
+    return Extent(time, begin, 4, begin + (length + 3) // 4 * 4, precision)
 
 
 def _trr_extent(head: bytes) -> Extent:

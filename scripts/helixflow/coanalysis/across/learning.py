@@ -4,8 +4,8 @@ Groups of relatives are left out, a tenth of them at a time where there are more
 is tried was never near what was learnt from. The penalty is chosen in the same way among the folds that are
 learnt from; where that is one alone, it is `ONE_FOLD_PENALTY`. A structure at several temperatures has
 several ensembles with the same embeddings; all are learnt from and tried, always on the same side. The kind
-of amino acid and the number of neighbours are tried beside the embedding. RMSF is in nm as it is, so that a
-structure that moves more than all others is told badly by all of them.
+of amino acid, the number of neighbours and the distance from the chain's end are tried beside the embedding.
+RMSF is in nm as it is, so that a structure that moves more than all others is told badly by all of them.
 
 Only sums over the residues of each fold are kept, so that memory does not follow the number of structures.
 """
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 StrPath = str | os.PathLike[str]
 
-PREDICTORS = ("embedding", "amino acid", "neighbours")
+PREDICTORS = ("embedding", "amino acid", "neighbours", "chain end")
 #: Most folds that the groups are divided into.
 FOLDS = 10
 #: Penalty where there is but one fold to learn from, so that none can be left out to choose it.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from helixflow.coanalysis.embedding import read_vector
 from helixflow.coanalysis.statistics.pairs import Floats
-from helixflow.coanalysis.statistics.rmsf import one_hot
+from helixflow.coanalysis.statistics.rmsf import end_distance, one_hot
 from helixflow.embeddings import open_embedding
 from helixflow.errors import EmbeddingError
 
@@ -104,13 +104,15 @@ def read_features(analysis: Analysis, embeddings: Embeddings) -> tuple[dict[str,
     Returns
     -------
     features : dict of str to (n, P) float64
-        By predictor: D numbers of the embedding, 20 kinds of amino acids, 1 number of neighbours.
+        By predictor: D numbers of the embedding, 20 kinds of amino acids, 1 number of neighbours, 1
+        distance from the end of the chain in residues.
     target : (n,) float64
         RMSF, in nm.
     """
     with h5py.File(analysis.path) as file:
         row = file["residue/row"][:]
         linked = np.flatnonzero(row > 0)
+        ends = end_distance(file["residue/chain"][:])
         protein = np.char.decode(file["residue/protein"][:], "utf-8")[linked]
         codes = np.char.decode(file["residue/code"][:], "utf-8")[linked].tolist()
         neighbours, target = file["residue/neighbours"][:][linked], file["residue/rmsf_nm"][:][linked]
@@ -124,5 +126,6 @@ def read_features(analysis: Analysis, embeddings: Embeddings) -> tuple[dict[str,
         "embedding": np.array(vectors),
         "amino acid": one_hot(codes),
         "neighbours": neighbours[:, None].astype(np.float64),
+        "chain end": ends[linked],
     }
     return features, target

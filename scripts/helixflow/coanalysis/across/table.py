@@ -27,6 +27,7 @@ COLUMNS = (
     "spearman",
     "effect",
     "p",
+    "shift_effect",
     "shift_p",
     "precision_L",
     "rmsf_r2",
@@ -59,7 +60,7 @@ def _row(analysis: Analysis, group: int) -> dict[str, str | float]:
             row[name] = statistics["series/mean"][names.index(name)]
             for kind in ("error", "replica_error"):
                 row[f"{name}_{kind}"] = statistics[f"series/{kind}"][names.index(name)]
-        for name in ("spearman", "effect", "p", "shift_p"):
+        for name in ("spearman", "effect", "p", "shift_effect", "shift_p"):
             # The first bin is that of all pairs.
             row[name] = statistics[f"contact_cosine/{name}"][0]
     return row

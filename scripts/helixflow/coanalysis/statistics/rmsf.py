@@ -6,7 +6,8 @@ have alike embeddings, and so do the same residues of two copies of a chain; so 
 a segment that is left out, in the structure or in the protein they are linked to, are not learnt from either,
 or what is told would be that neighbours are alike. The penalty is chosen by the same rule within the segments
 that are learnt from. What embeddings tell counts for as much as it exceeds the plain predictors on the
-same segments: the kind of the residue, and how many neighbours it has in space.
+same segments: the kind of the residue, how many neighbours it has in space, and how far it is from its
+chain's end.
 
 One structure has few residues and they are no sample of proteins: a transformer's vector of a residue is also
 made of all others of the chain. A value here says what can be told within this chain; what can be told of
@@ -59,6 +60,15 @@ class Residues:
 def one_hot(codes: list[str]) -> Floats:
     """Return (N, 20): 1 for the kind of each residue, by its one-letter code."""
     return np.array([[float(code == letter) for letter in AMINO_ACIDS] for code in codes]).reshape(-1, 20)
+
+
+def end_distance(chain: Integers) -> Floats:
+    """Return (N, 1): how many residues each is from the nearer end of its chain, given those of all, (N,)."""
+    distance = np.zeros((len(chain), 1))
+    for each in np.unique(chain):
+        place = np.arange((chain == each).sum())
+        distance[chain == each, 0] = np.minimum(place, place[::-1])
+    return distance
 
 
 def cut_segments(chain: Integers) -> Integers:
@@ -183,6 +193,7 @@ def read_residues(file: h5py.File, vectors: Floats) -> Residues:
             "embedding": vectors[index].astype(np.float64),
             "amino acid": one_hot(codes),
             "neighbours": of["neighbours"][:][index][:, None],
+            "chain end": end_distance(of["chain"][:])[index],
         },
         segment=cut_segments(chain),
         close=find_close(chain, index, protein, of["row"][:][index].astype(np.int64)),
