@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -30,7 +31,7 @@ from helixflow.coanalysis.molecule import read_molecule
 from helixflow.coanalysis.replica import find_contacts, measure_block, prepare
 from helixflow.coanalysis.secondary import assign
 from helixflow.coanalysis.trajectory import BLOCK_FRAMES, find_frames, read_frames
-from helixflow.errors import MismatchError
+from helixflow.errors import MismatchError, of_the_machine
 from helixflow.structures.chemistry import CODES
 from helixflow.structures.residues import Residue, read_residues
 from helixflow.trajectories.packed import unpack_frame
@@ -644,15 +645,20 @@ def test_a_file_that_cannot_be_written_ends_all_ranks(case):
     assert "FileExistsError: [Errno 17] File exists" in done.stderr and "Traceback" not in done.stderr
 
 
-@needs_mpi
 @pytest.mark.parametrize("size_kB", [8, 64, 400])
-def test_a_full_disk_ends_all_ranks_with_a_line_and_leaves_nothing(case, size_kB):
+def test_a_full_disk_is_told_and_nothing_is_left(case, size_kB):
     """A limit on the size of files stands for the disk's; the frames are three blocks."""
-    command = case.command(2, case.path("x.h5"))
-    limited = ["bash", "-c", f'ulimit -f {size_kB} && exec "$@"', "bash", *map(str, command)]
-    done = subprocess.run(limited, capture_output=True, text=True, timeout=120)
-    (line,) = (done.stdout + done.stderr).splitlines()
-    assert done.returncode == 1 and line.startswith("LimitError: ") and "x.h5: file too large; make" in line
+    measure(case.path("residues.tsv"), case.folder, case.path("x.h5"))
+    assert case.path("x.h5").stat().st_size > 400_000
+    case.path("x.h5").unlink()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_kB * 1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: .*x\.h5") as told:
+            measure(case.path("residues.tsv"), case.folder, case.path("x.h5"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(of_the_machine(told.value)).endswith("make room or name another folder, and run again")
     assert not list(case.folder.glob("*x.h5"))
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 #: No room, no leave to write.
-_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 class HelixflowError(Exception):

@@ -56,8 +56,8 @@ def analyse_structure(comm: Intracomm, request: Request, output: str | os.PathLi
     ------
     MismatchError, EmbeddingError
         The same on all ranks.
-    LimitError
-        On rank 0, when all is done, where there is no room for the output.
+    OSError
+        On rank 0, where there is no room for the output.
     """
     inputs = comm.bcast(agree(comm, lambda: read_inputs(request) if comm.rank == 0 else None))
     embedding = once_per_node(

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -40,13 +40,13 @@ def agree(comm: Intracomm, work: Callable[[], T]) -> T:
     return result
 
 
-def map_in_order(comm: Intracomm, function: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
+def map_in_order(comm: Intracomm, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """Spread items over the ranks and give the results on rank 0, in the order of the items.
 
     Rank 0 hands out items, takes what comes back, and works itself while there is nothing to take, so that no
     rank waits for what is done with the results. It holds no more of them than a few for each rank. All ranks
-    must exhaust the iterator, or rank 0 close it; on the others it is empty. Where items fail, all ranks
-    raise the error of the first of them. `function` itself must not communicate.
+    must exhaust the iterator; on the others it is empty. Where items fail, all ranks raise the error of the
+    first of them. `function` itself must not communicate.
     """
     if comm.size == 1:
         yield from map(function, items)

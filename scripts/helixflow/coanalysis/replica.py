@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -109,8 +108,9 @@ def measure_replica(
     Raises
     ------
     MismatchError, LimitError
-        The same on all ranks; of several, that of the first frame. Where there is no room for the output,
-        another one on rank 0 than on the others.
+        The same on all ranks; of several, that of the first frame.
+    OSError
+        On rank 0, where there is no room for the output.
     """
     task = comm.bcast(
         agree(comm, lambda: prepare(residues, topology, trajectory, settings) if comm.rank == 0 else None)
@@ -123,8 +123,7 @@ def measure_replica(
     from helixflow.coanalysis.recording import write_measures
     from helixflow.coanalysis.whole import whole_h5
 
-    # The other ranks leave when the parts are closed, also where there is no room for them.
-    with whole_h5(output) as file, closing(parts):
+    with whole_h5(output) as file:
         write_measures(file, parts, task)
     log.info(
         "%d frames, %d residues, %d atoms, %d ranks",

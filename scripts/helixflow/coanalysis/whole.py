@@ -14,7 +14,6 @@ from typing import Any
 
 import h5py
 
-from helixflow.errors import LimitError
 from helixflow.files import remove_leftovers, whole_file
 
 
@@ -51,10 +50,9 @@ class WholeFile(h5py.File):  # type: ignore[misc]
         super().__init__(disk, "w")
 
     def check(self) -> None:
-        """Raise LimitError where something could not be written."""
+        """Raise OSError where something could not be written."""
         if (error := self._disk.error) is not None:
-            why = (error.strerror or str(error)).lower()
-            raise LimitError(f"{self._output}: {why}; make room or name another folder, and run again")
+            raise OSError(error.errno, error.strerror, os.fspath(self._output))
 
 
 @contextmanager
@@ -63,12 +61,17 @@ def whole_h5(output: str | os.PathLike[str]) -> Iterator[WholeFile]:
 
     Raises
     ------
-    LimitError
-        At the end of the block, or by `WholeFile.check` before, where there is no room for the file.
+    OSError
+        Where there is no room for the file: at the end of the block, or when that fails before for want of
+        what could not be written.
     """
     # Of a run that was killed.
     remove_leftovers(output)
     with whole_file(output) as path:
         with _Disk(path, "w+") as disk, WholeFile(disk, output) as file:
-            yield file
+            try:
+                yield file
+            except Exception:
+                file.check()
+                raise
         file.check()
