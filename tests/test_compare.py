@@ -808,6 +808,15 @@ def test_the_target_compare_writes_it_and_needs_a_run_to_compare_with(chain, cop
     found = json.loads((folder / "results/report/compare.json").read_text())
     assert (found["verdict"], found["first"]["item"], found["a"]["folder"]) == ("differ", MOLECULE, ".")
     assert (folder / "results/report/compare.txt").read_text() == comparison_text(found)
+    # More of a run that is not finished is compared again.
+    shutil.rmtree(copy / "provenance")
+    for content, told in (
+        ("{}", "differ"),
+        ((folder / f"results/links/{MOLECULE}.json").read_text(), "unknown"),
+    ):
+        (copy / f"links/{MOLECULE}.json").write_text(content)
+        snakemake(folder, "--config", f"report={{compare_with: '{copy}'}}", "--", "compare")
+        assert json.loads((folder / "results/report/compare.json").read_text())["verdict"] == told
 
 
 # The parts it is made of
