@@ -169,7 +169,9 @@ def test_one_protein_is_one_embedding_however_often_it_was_seen(chain):
 
 
 def test_nothing_half_written_is_left(chain):
-    assert list((chain / "results").rglob(".*")) == []
+    # Snakemake marks folders that are outputs.
+    hidden = {path.name for path in (chain / "results").rglob(".*")}
+    assert hidden <= {".snakemake_timestamp"}
     assert (chain / "results/report/index.html").stat().st_size < 10_000_000
 
 

@@ -15,7 +15,7 @@ from helixflow.coanalysis.across import Relations, find_relatives, learn_across,
 from helixflow.coanalysis.across.learning import choose_line, divide
 from helixflow.coanalysis.across.table import COLUMNS
 from helixflow.coanalysis.statistics import StatisticsSettings, write_statistics
-from helixflow.coanalysis.statistics.ridge import PENALTIES, Moments
+from helixflow.coanalysis.statistics.ridge import PENALTIES, Sums
 from helixflow.errors import MismatchError
 from helixflow.proteins import protein_id
 from stores import random_vectors, write_run
@@ -87,7 +87,7 @@ class Run:
         return learn_across(self.analyses, groups or self.related(), index)
 
 
-# ------------------------------------------------------------------ relatives
+# Relatives
 
 
 def test_relatives_share_proteins_groups_of_units_clusters_or_words(tmp_path):
@@ -140,7 +140,7 @@ def test_temperatures_are_of_one_structure(tmp_path):
     assert run.related() == {"300K": 1, "a.b": 2}
 
 
-# ------------------------------------------------------------------ learning
+# Learning
 
 
 def planted(sequence, seed=0):
@@ -186,7 +186,7 @@ def test_lines_are_those_of_learning_with_each_penalty_by_hand():
     dice = np.random.default_rng(3)
     slopes = dice.normal(size=5)
     folds = [(x, x @ slopes + dice.normal(size=30)) for x in dice.normal(size=(3, 30, 5))]
-    weights, constant = choose_line([Moments.of(*fold) for fold in folds])
+    weights, constant = choose_line([Sums.of(*fold) for fold in folds])
     errors = {}
 
     def by_hand(parts, penalty):
@@ -237,7 +237,7 @@ def test_a_protein_that_the_index_lacks_is_named(tmp_path):
         run.learn()
 
 
-# ------------------------------------------------------------------ the table
+# The table
 
 
 def test_the_table_has_a_row_for_each_with_what_the_files_say(tmp_path):

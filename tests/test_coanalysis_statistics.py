@@ -24,7 +24,7 @@ from helixflow.coanalysis.statistics.attention import (
 from helixflow.coanalysis.statistics.nulls import Shifts, Shuffles, effect_size, two_sided
 from helixflow.coanalysis.statistics.over_time import summarise, tell
 from helixflow.coanalysis.statistics.pairs import centred_ranks, choose_pairs
-from helixflow.coanalysis.statistics.ridge import PENALTIES, Moments, Regression, learn, standardise
+from helixflow.coanalysis.statistics.ridge import PENALTIES, Regression, Sums, learn, standardise
 from helixflow.coanalysis.statistics.rmsf import GAP, leave_out, predict_rmsf, r_squared, read_residues
 from helixflow.series import autocorrelation_time, block_error, inefficiency
 
@@ -59,7 +59,7 @@ def null_data(phi, mean, seed):
     return pairs_of(autocorrelated(dice, 60, phi) + mean, frequency)
 
 
-# ------------------------------------------------------------------ contact and cosine
+# Contact and cosine
 
 
 def test_ranks_are_twice_scipys_about_their_mean():
@@ -207,7 +207,7 @@ def test_a_planted_signal_is_found_by_both():
     assert shuffle_p(pairs_of(vectors, -frequency), 199)[ALL] == 2 / 200
 
 
-# ------------------------------------------------------------------ in time
+# In time
 
 
 def test_autocorrelation_and_errors_of_a_process_whose_are_known():
@@ -262,7 +262,7 @@ def test_frames_without_a_value_are_left_out_and_counted():
     assert short.mean == 1 and np.isnan(short.error) and np.isnan(short.autocorrelation_ps)
 
 
-# ------------------------------------------------------------------ attention
+# Attention
 
 
 def test_precision_is_that_of_a_count_by_hand():
@@ -307,7 +307,7 @@ def test_random_pairs_have_the_expected_precision():
     assert abs(np.mean(differences)) < 3 * np.std(differences) / np.sqrt(60)
 
 
-# ------------------------------------------------------------------ RMSF
+# RMSF
 
 
 def test_both_forms_of_the_regression_solve_the_normal_equations():
@@ -334,10 +334,10 @@ def test_both_forms_of_the_regression_solve_the_normal_equations():
     weights_few = np.linalg.solve(x[few].T @ x[few] + strength_few * np.eye(12), x[few].T @ target[few])
     dual = Regression(x[few], target[few]).predict(x[test], penalty)
     np.testing.assert_allclose(dual, x[test] @ weights_few + target[few].mean(), atol=1e-10)
-    whole = Moments.of(features, target) - Moments.of(features[test], target[test])
+    whole = Sums.of(features, target) - Sums.of(features[test], target[test])
     [(slopes, constant)] = learn(whole, [penalty])
     np.testing.assert_allclose(features[test] @ slopes + constant, expected, atol=1e-9)
-    squares = Moments.of(features[test], target[test]).squares(slopes, constant)
+    squares = Sums.of(features[test], target[test]).squares(slopes, constant)
     assert squares == pytest.approx(((target[test] - expected) ** 2).sum(), rel=1e-9)
 
 
@@ -453,7 +453,7 @@ def test_few_residues_are_warned_of(tmp_path):
     assert "not known" in warnings[3] and "60 residues" in warnings[60] and warnings[120] == ""
 
 
-# ------------------------------------------------------------------ the file
+# The file
 
 
 SMALL = [("A", "1", 1), ("A", "0", 2), ("AB", "11", 2), ("AAB", "111", 1), ("AAAABB", "011011", 3)]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from helixflow.errors import MismatchError
 from helixflow.structures.chemistry import CODES
+from helixflow.structures.read_pdb import atom_lines
 from helixflow.structures.residues import Residue
 
 #: Atomic weights of the elements of proteins and of modified residues, in u.
@@ -75,7 +75,7 @@ def read_molecule(
     MismatchError
         If its residues are not those of the structure, or an atom is not one of a protein's.
     """
-    atoms = list(_read_atoms(Path(path)))
+    atoms = list(map(_read_atom, atom_lines(path)))
     groups = [list(group) for _, group in groupby(range(len(atoms)), key=lambda at: atoms[at].residue)]
     if len(groups) != len(residues):
         raise MismatchError(
@@ -116,15 +116,8 @@ def _first_of(names: Sequence[str], places: dict[str, int]) -> int:
     return next((places[name] for name in names if name in places), -1)
 
 
-def _read_atoms(path: Path) -> Iterator[_Atom]:
-    """Give the atoms of the first model of a PDB file."""
-    # A title may hold anything; no byte is wrong in latin-1.
-    with path.open(encoding="latin-1") as stream:
-        for line in stream:
-            if line.startswith("ENDMDL"):
-                return
-            if line.startswith(("ATOM  ", "HETATM")):
-                yield _Atom(line[17:27], line[17:21].strip(), line[12:16].strip(), line[76:78].strip())
+def _read_atom(line: str) -> _Atom:
+    return _Atom(line[17:27], line[17:21].strip(), line[12:16].strip(), line[76:78].strip())
 
 
 def _mass(atom: _Atom, path: str | os.PathLike[str]) -> float:

@@ -10,17 +10,8 @@ from helixflow.compare.stages import COUNTS, DISTINCT, GROUPS, PARTITIONS, TABLE
 #: An item of a stage.
 Node = tuple[str, str]
 
-#: Sections and keys of the configuration that a stage's files depend on, as regular expressions.
-_KEYS = {
-    "sequences": r"sequences/",
-    "buckets": r"buckets/",
-    "proteins": r"proteins/",
-    "embeddings": r"embeddings/",
-    "structures": r"structures/",
-    "trajectories": r"trajectories/",
-    "links": r"links/",
-    "coanalysis": r"coanalysis/|embeddings/contact",
-}
+#: Keys of the configuration that a stage's files depend on where these are not its section's alone.
+_KEYS = {"coanalysis": r"coanalysis/|embeddings/contact"}
 #: Programs whose version may change what a stage writes, beside those of every stage.
 _PROGRAMS = {
     "sequences": {"biopython", "pysam"},
@@ -126,7 +117,7 @@ _INPUTS = {
 
 def keys_of(stage: str, keys: Collection[str]) -> list[str]:
     """Return the keys of the configuration that a stage depends on."""
-    return sorted(key for key in keys if re.match(_KEYS[stage], key))
+    return sorted(key for key in keys if re.match(_KEYS.get(stage, f"{stage}/"), key))
 
 
 def programs_of(stage: str, programs: Iterable[str]) -> list[str]:

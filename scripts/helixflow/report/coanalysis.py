@@ -46,7 +46,7 @@ def coanalysis_parts(
             contacts_part(name, h5, figured, where),
             relation_part(name, h5, figured, where),
             latent_part(name, h5, figured, where),
-            statistics_part(name, h5, figured, where),
+            statistics_part(name, h5, where),
         ]
 
 
@@ -55,7 +55,7 @@ def contacts_part(name: str, h5: h5py.File, figured: bool, where: str) -> Sectio
     section = Section(f"structure-{name}-contacts", f"Contacts and embeddings{where}")
     section.blocks += [_criterion(h5), *_coverage(h5)]
     if figured:
-        section.blocks += _contact_figures(h5)
+        section.blocks += [*_over_time(h5), _map_figure(h5)]
     return section
 
 
@@ -92,9 +92,7 @@ def _coverage(h5: h5py.File) -> list[str]:
     return lines
 
 
-def _contact_figures(h5: h5py.File) -> list[Figure]:
-    criterion = _text(h5.attrs["criterion"])
-    asked = WORDS[criterion]
+def _over_time(h5: h5py.File) -> list[Figure]:
     return [
         Figure(
             "Contacts over time",
@@ -115,18 +113,22 @@ def _contact_figures(h5: h5py.File) -> list[Figure]:
             "How similar the embeddings of residues in contact are; a residue has one embedding in all "
             "frames, so only contacts change it.",
         ),
-        Figure(
-            "Contacts beside embeddings",
-            split_map(
-                h5[CRITERIA[criterion].frequency][:],
-                h5["pair/embedding_cosine"][:],
-                places_of(h5),
-                "above the diagonal: contact frequency (share of frames)",
-                "below the diagonal: cosine similarity of embeddings",
-            ),
-            "Matrix over residues, contact frequency above the diagonal and cosine of embeddings below it.",
-            f"A square is a pair of residues: above, in which share of the frames {asked} are in contact; "
-            "mirrored below, how similar their embeddings are. A pattern on both sides of the diagonal is "
-            "one that the embedding shares with the contacts.",
-        ),
     ]
+
+
+def _map_figure(h5: h5py.File) -> Figure:
+    criterion = _text(h5.attrs["criterion"])
+    return Figure(
+        "Contacts beside embeddings",
+        split_map(
+            h5[CRITERIA[criterion].frequency][:],
+            h5["pair/embedding_cosine"][:],
+            places_of(h5),
+            "above the diagonal: contact frequency (share of frames)",
+            "below the diagonal: cosine similarity of embeddings",
+        ),
+        "Matrix over residues, contact frequency above the diagonal and cosine of embeddings below it.",
+        f"A square is a pair of residues: above, in which share of the frames {WORDS[criterion]} are in "
+        "contact; mirrored below, how similar their embeddings are. A pattern on both sides of the diagonal "
+        "is one that the embedding shares with the contacts.",
+    )

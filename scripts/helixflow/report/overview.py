@@ -107,6 +107,23 @@ def duration(nanoseconds: float) -> str:
 
 def samples_section(sources: Sequence[Json], run: Json) -> Section:
     """Show every row of the sheet and the file it stands for."""
+    section = Section("samples", "Samples", [_sheet_table(sources, run)])
+    changes = [
+        (source["sample"], change, count)
+        for source in sources
+        for change, count in source["normalised"].items()
+    ]
+    if changes:
+        caption = "What was changed to bring sequences into one form"
+        section.blocks.append(table(caption, "sample | change | letters or records #", changes))
+    left_out = [(source["sample"], name) for source in sources for name in source["left_out"]]
+    if left_out:
+        caption = "Files that a database has beside those that were taken"
+        section.blocks.append(table(caption, "sample | left out", left_out))
+    return section
+
+
+def _sheet_table(sources: Sequence[Json], run: Json) -> Table:
     taxa = {sample["sample"]: sample["taxon"] for sample in run["samples"]}
     rows = [
         (
@@ -120,37 +137,14 @@ def samples_section(sources: Sequence[Json], run: Json) -> Section:
         )
         for source in sources
     ]
-    section = Section("samples", "Samples")
-    section.blocks.append(
-        table(
-            "Rows of the sheet",
-            "sample | kind, format | taxon | source: | records # | residues # | sha256: | read on",
-            rows,
-            "Records and residues are those that were kept; of a structure, atoms and residues of its first "
-            "model; of a run that is brought along, its files, whose residues are "
-            "shown below. Of a path, the file's name is shown; of the sha256 of each file as it was read, "
-            "the first 8 digits.",
-        )
+    return table(
+        "Rows of the sheet",
+        "sample | kind, format | taxon | source: | records # | residues # | sha256: | read on",
+        rows,
+        "Records and residues are those that were kept; of a structure, atoms and residues of its first "
+        "model; of a run that is brought along, its files, whose residues are shown below. Of a path, the "
+        "file's name is shown; of the sha256 of each file as it was read, the first 8 digits.",
     )
-    changes = [
-        (source["sample"], change, count)
-        for source in sources
-        for change, count in source["normalised"].items()
-    ]
-    if changes:
-        section.blocks.append(
-            table(
-                "What was changed to bring sequences into one form",
-                "sample | change | letters or records #",
-                changes,
-            )
-        )
-    left_out = [(source["sample"], name) for source in sources for name in source["left_out"]]
-    if left_out:
-        section.blocks.append(
-            table("Files that a database has beside those that were taken", "sample | left out", left_out)
-        )
-    return section
 
 
 def _amount(source: Json) -> tuple[Any, Any]:

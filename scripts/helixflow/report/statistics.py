@@ -36,7 +36,7 @@ _AGAINST = {"start": "contacts of the starting structure", "persistent": "contac
 Blocks = list[str | Table | Figure | View]
 
 
-def statistics_part(name: str, h5: h5py.File, figured: bool, where: str) -> Section:
+def statistics_part(name: str, h5: h5py.File, where: str) -> Section:
     """Show the statistics of a structure, with words on what they say."""
     statistics = h5["statistics"]
     section = Section(f"structure-{name}-statistics", f"Statistics{where}")
@@ -48,9 +48,8 @@ def statistics_part(name: str, h5: h5py.File, figured: bool, where: str) -> Sect
 
 def relation_part(name: str, h5: h5py.File, figured: bool, where: str) -> Section:
     """Show whether residues that meet have similar embeddings, and what chance would give."""
-    section = Section(f"structure-{name}-relation", f"Do contacts and embeddings go together{where}?")
-    section.blocks += _cosine_blocks(h5, figured)
-    return section
+    title = f"Do contacts and embeddings go together{where}?"
+    return Section(f"structure-{name}-relation", title, _cosine_blocks(h5, figured))
 
 
 def p_words(p: float, permutations: int) -> str:
@@ -225,6 +224,19 @@ def _attention_blocks(h5: h5py.File) -> Blocks:
     if "attention" not in h5["statistics"]:
         return []
     group = h5["statistics/attention"]
+    return [
+        _precision_table(group),
+        *_pairs_table(h5, group["never_formed"], "Predicted, never formed",
+                      "Pairs among the L strongest that are in contact in no frame, the strongest first: "
+                      "errors of the model, contacts with another copy of the protein, or of a state that "
+                      "was not seen."),
+        *_pairs_table(h5, group["not_predicted"], "Formed, not predicted",
+                      "Contacts of most frames that are not among the L strongest: the model's family of "
+                      "proteins may lack them."),
+    ]  # fmt: skip
+
+
+def _precision_table(group: h5py.Group) -> Table:
     told = group.attrs
     rows = [
         (_AGAINST.get(against, against), top, count, _rounded(precision), _rounded(expected))
@@ -232,7 +244,7 @@ def _attention_blocks(h5: h5py.File) -> Blocks:
             group, "against", "top", "number", "precision", "expected"
         )
     ]
-    shown = table(
+    return table(
         "Are the contacts that the model's attention predicts made?",
         "against | strongest | pairs # | precision # | of random pairs #",
         rows,
@@ -242,16 +254,6 @@ def _attention_blocks(h5: h5py.File) -> Blocks:
         f"{number(100 * float(told['persistent_from']), 3)} % of them. Random pairs have the same distances "
         "in sequence.",
     )
-    return [
-        shown,
-        *_pairs_table(h5, group["never_formed"], "Predicted, never formed",
-                      "Pairs among the L strongest that are in contact in no frame, the strongest first: "
-                      "errors of the model, contacts with another copy of the protein, or of a state that "
-                      "was not seen."),
-        *_pairs_table(h5, group["not_predicted"], "Formed, not predicted",
-                      "Contacts of most frames that are not among the L strongest: the model's family of "
-                      "proteins may lack them."),
-    ]  # fmt: skip
 
 
 def _pairs_table(h5: h5py.File, group: h5py.Group, caption: str, note: str) -> Blocks:

@@ -17,7 +17,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from helixflow.report.blocks import Colouring, Json, Section, View, number
 from helixflow.report.canvas import COLOURS, shorten
+from helixflow.structures.read_pdb import atom_lines
 
 #: Where `make setup` puts 3Dmol.js, beside the Python that makes the page.
 PROGRAM = Path(sys.prefix) / "share/helixflow/3Dmol-min.js"
@@ -74,7 +75,7 @@ class Backbone:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.residues: list[tuple[list[int], NDArray[np.float64]]] = []
-        for _, lines in groupby(_atom_lines(path), key=lambda line: line[17:27]):
+        for _, lines in groupby(atom_lines(path), key=lambda line: line[17:27]):
             atoms = {BACKBONE[name]: line for line in lines if (name := line[12:16].strip()) in BACKBONE}
             places = [[float(line[at : at + 8]) for at in (30, 38, 46)] for line in atoms.values()]
             self.residues.append((list(atoms), np.array(places, np.float64).reshape(-1, 3)))
@@ -92,16 +93,6 @@ class Backbone:
             apart = known and np.linalg.norm(before[first.index(2)] - behind[second.index(0)]) > _BOND
             broken.append(int(not known or apart))
         return np.cumsum(broken[: len(self.residues)])
-
-
-def _atom_lines(path: str | os.PathLike[str]) -> Iterator[str]:
-    # A title may hold anything; no byte is wrong in latin-1.
-    with Path(path).open(encoding="latin-1") as stream:
-        for line in stream:
-            if line.startswith("ENDMDL"):
-                return
-            if line.startswith(("ATOM  ", "HETATM")):
-                yield line
 
 
 def view_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,17 @@ def read_pdb(path: Path) -> Deposit:
         components=_components(lines),
         predicted=_is_predicted(lines),
     )
+
+
+def atom_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Give the lines of the atoms of the first model, as a program of this workflow wrote them."""
+    # A title may hold anything; no byte is wrong in latin-1.
+    with Path(path).open(encoding="latin-1") as stream:
+        for line in stream:
+            if line.startswith("ENDMDL"):
+                return
+            if line.startswith(("ATOM  ", "HETATM")):
+                yield line
 
 
 def finite(what: str, text: str) -> float:

@@ -24,7 +24,7 @@ import numpy as np
 
 from helixflow.coanalysis.across.structures import Analysis, read_features
 from helixflow.coanalysis.statistics.pairs import Floats
-from helixflow.coanalysis.statistics.ridge import PENALTIES, Moments, learn
+from helixflow.coanalysis.statistics.ridge import PENALTIES, Sums, learn
 from helixflow.errors import MismatchError
 from helixflow.tables import read_rows
 
@@ -103,10 +103,10 @@ def learn_across(analyses: Sequence[Analysis], groups: Mapping[str, int], index:
         return _describe(members, {}, _alone(analyses, members))
     read = partial(read_features, uris=_read_uris(index, known), folder=Path(index).parent)
     folds = divide({number: sum(analysis.linked for analysis in of) for number, of in members.items()})
-    moments = [_sum_up([analysis for number in fold for analysis in members[number]], read) for fold in folds]
+    sums = [_sum_up([analysis for number in fold for analysis in members[number]], read) for fold in folds]
     tried = {number: Squares() for number in members}
     for at, fold in enumerate(folds):
-        others = [each for number, each in enumerate(moments) if number != at]
+        others = [each for number, each in enumerate(sums) if number != at]
         lines = {name: choose_line([each[name] for each in others]) for name in PREDICTORS}
         mean = sum(each["embedding"].y for each in others) / sum(each["embedding"].n for each in others)
         for number in fold:
@@ -127,7 +127,7 @@ def divide(sizes: Mapping[int, int]) -> list[list[int]]:
     return folds
 
 
-def choose_line(folds: Sequence[Moments]) -> Line:
+def choose_line(folds: Sequence[Sums]) -> Line:
     """Learn from folds, with the penalty that tells each best from the others; the greatest of equal ones."""
     total = reduce(add, folds)
     if len(folds) == 1:
@@ -139,13 +139,13 @@ def choose_line(folds: Sequence[Moments]) -> Line:
     return learn(total, [PENALTIES[best]])[0]
 
 
-def _sum_up(analyses: Sequence[Analysis], read: Reader) -> dict[str, Moments]:
+def _sum_up(analyses: Sequence[Analysis], read: Reader) -> dict[str, Sums]:
     """Sum over the residues of some structures, read one after the other."""
-    total: dict[str, Moments] = {}
+    total: dict[str, Sums] = {}
     for analysis in analyses:
         features, target = read(analysis)
         for name in PREDICTORS:
-            own = Moments.of(features[name], target)
+            own = Sums.of(features[name], target)
             total[name] = total[name] + own if name in total else own
     return total
 

@@ -3,7 +3,7 @@
 Weights w minimise |y - X w|**2 + penalty |w|**2 for centred y and features X of mean 0 and variance 1 (A. E.
 Hoerl and R. W. Kennard, Technometrics 12, 55 (1970), doi:10.1080/00401706.1970.10488634). For fewer samples
 than features the dual form is the cheap one, in which only products of samples appear (C. Saunders et al.,
-ICML 1998); for more, sums over samples, which add up over as many of them as there are (`Moments`).
+ICML 1998); for more, sums over samples, which add up over as many of them as there are (`Sums`).
 Penalties are given relative to |X|**2 / n, so that they mean the same for any number of samples and features.
 """
 
@@ -73,7 +73,7 @@ class Regression:
 
 
 @dataclass(frozen=True)
-class Moments:
+class Sums:
     """Sums over n samples of P features x and a target y, which add up.
 
     `x` (P,) and `y` are sums, `xx` (P, P), `xy` (P,) and `yy` sums of products.
@@ -87,7 +87,7 @@ class Moments:
     yy: float
 
     @classmethod
-    def of(cls, features: Floats, target: Floats) -> Moments:
+    def of(cls, features: Floats, target: Floats) -> Sums:
         """Take the sums of samples: features (n, P) and target (n,)."""
         return cls(
             len(target),
@@ -98,14 +98,14 @@ class Moments:
             float(target @ target),
         )
 
-    def __add__(self, other: Moments) -> Moments:
+    def __add__(self, other: Sums) -> Sums:
         return self._with(other, 1)
 
-    def __sub__(self, other: Moments) -> Moments:
+    def __sub__(self, other: Sums) -> Sums:
         return self._with(other, -1)
 
-    def _with(self, other: Moments, sign: int) -> Moments:
-        return Moments(
+    def _with(self, other: Sums, sign: int) -> Sums:
+        return Sums(
             self.n + sign * other.n,
             self.x + sign * other.x,
             self.y + sign * other.y,
@@ -120,17 +120,17 @@ class Moments:
         return float(linear + weights @ (self.xx @ weights - 2 * self.xy + 2 * constant * self.x))
 
 
-def learn(moments: Moments, penalties: Sequence[float]) -> list[tuple[Floats, float]]:
+def learn(sums: Sums, penalties: Sequence[float]) -> list[tuple[Floats, float]]:
     """Learn from sums over samples; return weights (P,) and constant for each penalty."""
-    mean_x, mean_y = moments.x / moments.n, moments.y / moments.n
-    covariance = moments.xx / moments.n - np.outer(mean_x, mean_x)
+    mean_x, mean_y = sums.x / sums.n, sums.y / sums.n
+    covariance = sums.xx / sums.n - np.outer(mean_x, mean_x)
     sd = np.sqrt(np.maximum(np.diag(covariance), 0))
     sd[sd <= 1e-6 * (1 + np.abs(mean_x))] = np.inf
     values, vectors = np.linalg.eigh(covariance / np.outer(sd, sd))
-    with_target = vectors.T @ ((moments.xy / moments.n - mean_x * mean_y) / sd)
+    with_target = vectors.T @ ((sums.xy / sums.n - mean_x * mean_y) / sd)
     found = []
     for penalty in penalties:
-        strength = (values.sum() or 1.0) / moments.n * penalty
+        strength = (values.sum() or 1.0) / sums.n * penalty
         weights = vectors @ (with_target / (np.maximum(values, 0) + strength)) / sd
         found.append((weights, float(mean_y - mean_x @ weights)))
     return found
