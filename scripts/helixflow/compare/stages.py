@@ -58,8 +58,8 @@ LEFT_OUT = (
         ("embeddings/[0-9]*.json", "embeddings/[0-9]*.parquet", "embeddings/plan/*", "embeddings/all.h5"),
     ),
     LeftOut(
-        "in which order records are in a file that names them; titles and end lines of molecules, comments of "
-        "topologies and settings"
+        "in which order records are in a file that names them; titles and end lines of molecules, and "
+        "comments of topologies and settings"
     ),
 )
 

@@ -39,10 +39,11 @@ def _lines(found: Json) -> Iterator[str]:
     differences = found["differences"]
     yield from _told("Causes", [one for one in differences if one["cause"] != "follows"])
     yield from _told("What follows", [one for one in differences if one["cause"] == "follows"])
-    skipped = found["not_compared"]
-    yield from _part("Not compared, since a run is not finished", map(skipped_words, skipped[:MOST_TOLD]))
-    if len(skipped) > MOST_TOLD:
-        yield f"  and {len(skipped) - MOST_TOLD} more, which the JSON has"
+    yield from _part(
+        "Not compared, since a run is not finished", map(_skipped, found["not_compared"][:MOST_TOLD])
+    )
+    if (more := len(found["not_compared"]) - MOST_TOLD) > 0:
+        yield f"  and {more} more, which the JSON has"
     yield from _part("Keys of the configuration that differ", _values(found["settings"], "key"))
     yield from _part("Other versions", _values(found["versions"], "name"))
     yield from _part("Keys that decide no results and differ", _values(found["idle_settings"], "key"))
@@ -146,6 +147,5 @@ def _values(entries: Sequence[Json], name: str) -> Iterator[str]:
         yield f"{one[name]}: {a} in A, {b} in B"
 
 
-def skipped_words(one: Json) -> str:
-    """Name a part that only one run has, and which."""
+def _skipped(one: Json) -> str:
     return f"{one['stage']}, {one['item']}, {one['part']}: in {'A' if one['a'] else 'B'} alone"
