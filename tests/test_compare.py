@@ -381,8 +381,8 @@ def test_the_outcome_of_a_gate(whole, copy):
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "stage", "item", "record"),
-    [(f"trajectories/{MOLECULE}/1/quality.json", '"high": 21,', '"high": 22,', "trajectories",
-      f"{MOLECULE}/1", "gates/frames/high"),
+    [(f"trajectories/{MOLECULE}/1/quality.json", '"mdrun_status": {\n      "value": 0', '"mdrun_status": '
+      '{\n      "value": 1', "trajectories", f"{MOLECULE}/1", "gates/mdrun_status/value"),
      (f"trajectories/{MOLECULE}/1/quality.json", '"passed": true', '"passed": false', "trajectories",
       f"{MOLECULE}/1", "passed"),
      (f"trajectories/{MOLECULE}/1/quality.json", '"barostat": "', '"barostat": "x', "trajectories",
