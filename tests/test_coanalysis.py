@@ -37,7 +37,7 @@ from analysing import (
 from conftest import ROOT
 from helixflow.coanalysis.components import find_components, find_weighted_components
 from helixflow.coanalysis.contacts import choose_features, mark_features, weigh_residues
-from helixflow.coanalysis.explained import SHUFFLES, cut_segments, explain, segment_moments
+from helixflow.coanalysis.explained import SHUFFLES, about_replicas, cut_segments, explain, segment_moments
 from helixflow.coanalysis.geometry import cosine_matrix, superpose
 from helixflow.coanalysis.inputs import Request
 from helixflow.coanalysis.moments import Moments
@@ -431,6 +431,21 @@ def test_motion_is_explained_as_by_regressions_without_each_segment():
     assert (found > 0.5).all()
     noise = rng.normal(size=(130, 3))
     assert (explain(moments_of(noise, targets, segments), 2) < 0.1).all()
+
+
+def test_where_replicas_stand_apart_explains_nothing():
+    rng = np.random.default_rng(15)
+    features, targets = rng.normal(size=(120, 2)), rng.normal(size=(120, 1))
+    features[60:] += 9
+    targets[60:] += 9
+    segments = cut_segments([60, 60])
+    parts = dict(enumerate(moments_of(features, targets, segments)))
+    assert explain(list(parts.values()), 1) > 0.9
+    apart = explain(about_replicas(parts, [0] * 5 + [1] * 5), 1)
+    features[60:] -= features[60:].mean(axis=0) - features[:60].mean(axis=0)
+    targets[60:] -= targets[60:].mean(axis=0) - targets[:60].mean(axis=0)
+    np.testing.assert_allclose(apart, explain(moments_of(features, targets, segments), 1))
+    assert apart < 0.1
 
 
 @pytest.mark.parametrize(

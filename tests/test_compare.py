@@ -381,8 +381,8 @@ def test_the_outcome_of_a_gate(whole, copy):
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "stage", "item", "record"),
-    [(f"trajectories/{MOLECULE}/1/quality.json", '"high": 21,', '"high": 22,', "trajectories",
-      f"{MOLECULE}/1", "gates/frames/high"),
+    [(f"trajectories/{MOLECULE}/1/quality.json", '"mdrun_status": {\n      "value": 0', '"mdrun_status": '
+      '{\n      "value": 1', "trajectories", f"{MOLECULE}/1", "gates/mdrun_status/value"),
      (f"trajectories/{MOLECULE}/1/quality.json", '"passed": true', '"passed": false', "trajectories",
       f"{MOLECULE}/1", "passed"),
      (f"trajectories/{MOLECULE}/1/quality.json", '"barostat": "', '"barostat": "x', "trajectories",
@@ -808,6 +808,15 @@ def test_the_target_compare_writes_it_and_needs_a_run_to_compare_with(chain, cop
     found = json.loads((folder / "results/report/compare.json").read_text())
     assert (found["verdict"], found["first"]["item"], found["a"]["folder"]) == ("differ", MOLECULE, ".")
     assert (folder / "results/report/compare.txt").read_text() == comparison_text(found)
+    # More of a run that is not finished is compared again.
+    shutil.rmtree(copy / "provenance")
+    for content, told in (
+        ("{}", "differ"),
+        ((folder / f"results/links/{MOLECULE}.json").read_text(), "unknown"),
+    ):
+        (copy / f"links/{MOLECULE}.json").write_text(content)
+        snakemake(folder, "--config", f"report={{compare_with: '{copy}'}}", "--", "compare")
+        assert json.loads((folder / "results/report/compare.json").read_text())["verdict"] == told
 
 
 # The parts it is made of

@@ -41,15 +41,15 @@ from helixflow.provenance import git_state, record_run, sheet_rows
 from helixflow.report import StageFiles, write_accounting, write_report
 from helixflow.report.accounting import Entry, analysed_in, replica_of
 from helixflow.report.analysis import MOST_DRAWN
-from helixflow.report.blocks import Drawing, Figure, Section, number
+from helixflow.report.blocks import MOST_LETTERS, Drawing, Figure, Section, number, table, words
 from helixflow.report.buckets import Spectrum
 from helixflow.report.coanalysis import coanalysis_parts
 from helixflow.report.embeddings import principal_components, read_means
-from helixflow.report.figure_files import place_figures, write_figures
+from helixflow.report.figure_files import place_figures, to_tsv, tsv_pieces, write_figures
 from helixflow.report.figures import curves, histogram, matrix, residue_profile, residue_ticks, split_map
 from helixflow.report.links import links_part
 from helixflow.report.notices import EXPECTED, find_notices
-from helixflow.report.page import MOST_FIGURED
+from helixflow.report.page import MOST_FIGURED, render
 from helixflow.report.structures import read_structures
 from helixflow.samples import Sample, read_sheet
 from helixflow.sequences import (
@@ -1264,6 +1264,27 @@ NOTHING, NAN = np.empty(0, np.int64), np.full((3, 3), np.nan)
 )
 def test_figures_of_odd_arrays_and_names_are_xml(drawing):
     assert ElementTree.fromstring(drawing.svg).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_a_long_table_is_written_in_pieces_of_whole_rows(monkeypatch):
+    data = {"a": np.arange(10), "b": np.linspace(0, 1, 10, dtype=np.float32), "c": list("abcdefghij")}
+    whole = to_tsv(data)
+    monkeypatch.setattr("helixflow.report.figure_files._ROWS", 3)
+    pieces = list(tsv_pieces(data))
+    assert "".join(pieces) == whole and len(pieces) == 5
+    assert whole.splitlines()[2] == "1\t0.11111111\tb"
+
+
+def test_letters_that_steer_what_is_shown_are_shown_and_long_cells_cut():
+    assert words("a\u202eb\x07 Å – 日本") == "aU+202EbU+0007 Å – 日本"
+    assert words(["x\u200b", 3]) == "xU+200B, 3"
+    long = "A" * 2 * MOST_LETTERS + "BC"
+    shown = table("t & t", "what", [[long], ["short"]])
+    (first,), (second,) = shown.rows
+    assert len(first.text) < len(long) and first.text.endswith("BC") and first.whole == long
+    assert (second.text, second.whole) == ("short", "")
+    html = render("t", "s", [], [Section("one", "One", [shown])])
+    assert 'tabindex="0" role="region" aria-label="t &amp; t"' in html and f'title="{long}"' in html
 
 
 def test_residues_are_named_by_their_numbers_and_stand_by_their_index():

@@ -117,14 +117,12 @@ def test_what_was_too_short_to_measure_is_not_shown_as_nothing(benchmarks):
     assert shown["simulate_segment"][5] == "5.97 (1 of 2 jobs)"
 
 
-def test_a_benchmark_that_cannot_be_read_is_left_out_and_named(benchmarks, tmp_path):
-    folder = tmp_path / "benchmarks"
-    shutil.copytree(benchmarks, folder)
-    (folder / "embed_shard/binary.tsv").write_bytes(b"\xff\xfe\x00")
-    (folder / "embed_shard/empty.tsv").write_text("")
-    (folder / "embed_shard/page.tsv").write_text("<html>\n<p>\n")
-    (folder / "fetch_sequence/endless.tsv").write_text("s\tmax_rss\tcpu_time\ninf\t1e300\t-5\n")
-    told, figure, shown = work_blocks(folder)
+def test_a_benchmark_that_cannot_be_read_is_left_out_and_named(benchmarks):
+    (benchmarks / "embed_shard/binary.tsv").write_bytes(b"\xff\xfe\x00")
+    (benchmarks / "embed_shard/empty.tsv").write_text("")
+    (benchmarks / "embed_shard/page.tsv").write_text("<html>\n<p>\n")
+    (benchmarks / "fetch_sequence/endless.tsv").write_text("s\tmax_rss\tcpu_time\ninf\t1e300\t-5\n")
+    told, figure, shown = work_blocks(benchmarks)
     assert told == (
         "Left out, since it cannot be read: 2 benchmarks (embed_shard/binary.tsv, embed_shard/page.tsv)."
     )

@@ -289,10 +289,15 @@ def test_a_finger_scrolls_the_page_until_the_view_is_tapped(browser, view, tmp_p
     def swipe():
         """Move a finger up over the view; give how far the page went."""
         box, before = page.locator(".stage").bounding_box(), page.evaluate("scrollY")
-        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] - 40}
-        session.send(
-            "Input.synthesizeScrollGesture", {**place, "yDistance": -120, "gestureSourceType": "touch"}
-        )
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] - 40
+        for kind, points in (
+            ("touchStart", [(x, y)]),
+            *(("touchMove", [(x, y - way)]) for way in range(15, 160, 15)),
+            ("touchEnd", []),
+        ):
+            touched = [{"x": left, "y": top} for left, top in points]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
+            page.wait_for_timeout(20)
         page.wait_for_timeout(200)
         return page.evaluate("scrollY") - before
 

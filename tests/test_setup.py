@@ -47,7 +47,7 @@ def test_it_does_nothing_where_all_is_there(tmp_path):
     (tmp_path / ".venv/share/helixflow").mkdir(parents=True)
     shutil.copy(ROOT / "envs/requirements.lock", tmp_path / ".venv/requirements.lock")
     if PROGRAM.is_file():
-        shutil.copy(PROGRAM, tmp_path / ".venv/share/helixflow")
+        shutil.copytree(PROGRAM.parent, tmp_path / ".venv/share/helixflow", dirs_exist_ok=True)
     done = set_up(tmp_path, [*TOOLS, "gmx", "mpirun"])
     # Without npm, and with nothing that could fetch it.
     without = (

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from helixflow.coanalysis.blocks import Spaces, Survey, Task, project_block, survey_block
 from helixflow.coanalysis.components import Components, find_components, find_weighted_components
 from helixflow.coanalysis.embedding import read_embedding
-from helixflow.coanalysis.explained import SHUFFLES, explain
+from helixflow.coanalysis.explained import SHUFFLES, about_replicas, explain
 from helixflow.coanalysis.inputs import Inputs, Request, open_measures, read_inputs
 from helixflow.coanalysis.moments import Moments
 from helixflow.coanalysis.motion import LEAST_VARIANCE_NM2, cross_correlation
@@ -176,7 +176,7 @@ def _project(
             known = total.setdefault(name, {})
             for number, moments in of_segments.items():
                 known[number] = known[number] + moments if number in known else moments
-    return {name: list(of_segments.values()) for name, of_segments in total.items()}
+    return {name: about_replicas(parts, task.segment_replicas) for name, parts in total.items()}
 
 
 def _explain(file: h5py.File, moments: Mapping[str | int, Sequence[Moments]]) -> None:

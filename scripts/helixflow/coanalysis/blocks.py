@@ -6,6 +6,7 @@ structure and components follow from, `project_block` what is told about them.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -48,6 +49,11 @@ class Task:
     def segments(self) -> list[tuple[int, int]]:
         """The segments of time that motion is explained in, see `helixflow.coanalysis.explained`."""
         return cut_segments([measures.frames for measures in self.measures])
+
+    @property
+    def segment_replicas(self) -> list[int]:
+        """The replica of each of these segments, by its number."""
+        return [bisect_right(self.firsts, start) - 1 for start, _ in self.segments]
 
     def blocks(self) -> list[Block]:
         """Cut all replicas into blocks."""

@@ -7,7 +7,8 @@ explain when they are shuffled over the residues; what is of the embedding is wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -58,6 +59,25 @@ def segment_moments(
         if len(own):
             found[number] = Moments.of(rows[own])
     return found
+
+
+def about_replicas(parts: Mapping[int, Moments], replicas: Sequence[int]) -> list[Moments]:
+    """Take the mean of each replica off its segments: where replicas stand apart is no motion.
+
+    Parameters
+    ----------
+    parts : mapping of int to Moments
+        By the number of the segment.
+    replicas : sequence of int
+        The replica of each segment.
+    """
+    whole: dict[int, Moments] = {}
+    for number, part in parts.items():
+        replica = replicas[number]
+        whole[replica] = whole[replica] + part if replica in whole else part
+    return [
+        replace(part, mean=part.mean - whole[replicas[number]].mean) for number, part in sorted(parts.items())
+    ]
 
 
 def explain(parts: Sequence[Moments], n_target: int) -> NDArray[np.float64]:

@@ -57,7 +57,10 @@ LEFT_OUT = (
         "with which versions (embeddings/000.json, 000.parquet, plan, all.h5)",
         ("embeddings/[0-9]*.json", "embeddings/[0-9]*.parquet", "embeddings/plan/*", "embeddings/all.h5"),
     ),
-    LeftOut("in which order records are in a file that names them, and comments of topologies and settings"),
+    LeftOut(
+        "in which order records are in a file that names them; titles and end lines of molecules, and "
+        "comments of topologies and settings"
+    ),
 )
 
 # Names with a blank cannot be those of samples.

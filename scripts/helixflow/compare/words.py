@@ -40,7 +40,7 @@ def _lines(found: Json) -> Iterator[str]:
     yield from _told("Causes", [one for one in differences if one["cause"] != "follows"])
     yield from _followed([one for one in differences if one["cause"] == "follows"])
     skipped = found["not_compared"]
-    yield from _part("Not compared, since a run is not finished", map(skipped_words, skipped[:MOST_TOLD]))
+    yield from _part("Not compared, since a run is not finished", map(_skipped, skipped[:MOST_TOLD]))
     if len(skipped) > MOST_TOLD:
         yield f"  and {len(skipped) - MOST_TOLD} more, which the JSON has"
     yield from _part("Keys of the configuration that differ", _values(found["settings"], "key"))
@@ -160,6 +160,5 @@ def _values(entries: Sequence[Json], name: str) -> Iterator[str]:
         yield f"{one[name]}: {a} in A, {b} in B"
 
 
-def skipped_words(one: Json) -> str:
-    """Name a part that only one run has, and which."""
+def _skipped(one: Json) -> str:
     return f"{one['stage']}, {one['item']}, {one['part']}: in {'A' if one['a'] else 'B'} alone"

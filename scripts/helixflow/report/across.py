@@ -126,7 +126,8 @@ def _tests_table(rows: Sequence[Mapping[str, str]]) -> Table:
     return table(
         "What embeddings tell of each structure",
         "structure | temperature (K) # | Spearman's ρ # | effect, same distance (sd) # | "
-        "p, same distance # | effect, shifted (sd) # | p, shifted # | precision of L predicted contacts # | R² of RMSF #",
+        "p, same distance # | effect, shifted (sd) # | p, shifted # | "
+        "precision of L predicted contacts # | R² of RMSF #",
         cells,
         "As in the statistics of each structure, which explain them, over all pairs. Of many structures, one "
         "in twenty has a p below 0.05 by chance alone; the p are not corrected for that.",
