@@ -93,7 +93,7 @@ def test_numbers_are_those_of_the_files(tmp_path):
     shown = "x|1|that of all|2|500|70|68|0.2 ± 0.013|1.4|30 ± 2|0.4 ± 0.01"
     assert "|".join(texts(means)[0]) == shown
     assert texts(means)[1][:3] == ["<b>", "2", "320.5"]
-    assert "|".join(texts(tests)[0]) == "x|that of all|0.3|2.5|0.002|0.3|not available|−0.12"
+    assert "|".join(texts(tests)[0]) == "x|that of all|0.3|2.5|0.002|1.5|0.3|not available|−0.12"
     assert texts(learnt) == [
         ["all", "2", "138", "0.123", "−0.5", "not available"],
         ["1", "x", "68", "0.2", "−3", "0.1"],
