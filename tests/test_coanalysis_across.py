@@ -225,7 +225,7 @@ def test_one_group_says_why_and_two_say_that_the_penalty_was_not_chosen(tmp_path
     assert found["groups"][0]["r2"] is None and found["residues"] == 120
     run.add("c", random_protein(2))
     found = run.learn()
-    assert set(found["r2"]) == {"embedding", "amino acid", "neighbours"}
+    assert set(found["r2"]) == {"embedding", "amino acid", "neighbours", "chain end"}
     assert "the penalty, is 1" in found["note"]
 
 

@@ -101,7 +101,7 @@ def test_numbers_are_those_of_the_files(tmp_path):
     assert "|".join(texts(counts)[0]) == "x|1|–|2|500|70|68"
     assert texts(counts)[1][:3] == ["<b>", "2", "320.5"]
     assert "|".join(texts(means)[0]) == "x|–|0.2 ± 0.013 / 0.02|1.4|30 ± 2 / 4.1 !|0.4 ± 0.01"
-    assert "|".join(texts(tests)[0]) == "x|–|0.3|2.5|0.002|0.3|not available|−0.12"
+    assert "|".join(texts(tests)[0]) == "x|–|0.3|2.5|0.002|1.5|0.3|not available|−0.12"
     assert texts(learnt) == [
         ["all", "2", "138", "0.123", "−0.5", "not available"],
         ["1", "x", "68", "0.2", "−3", "0.1"],
